@@ -1,0 +1,1 @@
+"""dokreg: private container registries for a fleet of Docker servers."""

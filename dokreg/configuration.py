@@ -1,0 +1,114 @@
+"""Reads dokreg's settings from the environment, and reports every bad one at once.
+
+Each variable `NAME` may instead be given as `NAME_FILE`, the path of a file that holds the value.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+T = TypeVar("T")
+BIND = re.compile(r"^(?P<host>\[[0-9a-fA-F:]+\]|[^:\s]+):(?P<port>\d{1,5})$")
+TRUE = {"1", "true", "yes", "on"}
+FALSE = {"0", "false", "no", "off", ""}
+
+
+class ConfigurationError(Exception):
+    """One or more settings are wrong; the text lists all of them, a line each."""
+
+
+@dataclass
+class Environment:
+    """The environment's variables, read with a parser each; mistakes are collected until `complain`."""
+
+    variables: Mapping[str, str]
+    mistakes: list[str] = field(default_factory=list)
+
+    def text(self, name: str, default: str = "") -> str:
+        """The variable, or the content of the file that `NAME_FILE` points to, or the default."""
+        path = self.variables.get(f"{name}_FILE")
+        if not path:
+            return self.variables.get(name, default)
+        if self.variables.get(name):
+            self.mistakes.append(f"{name} and {name}_FILE are both set; keep one of them.")
+        try:
+            return Path(path).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            self.mistakes.append(f"{name}_FILE: {path} cannot be read: {reason}.")
+            return default
+
+    def parse(self, name: str, parser: Callable[[str], T], default: str) -> T:
+        """The parsed variable; a mistake is noted under its name, and the default stands in for it."""
+        try:
+            return parser(self.text(name, default))
+        except ValueError as error:
+            self.mistakes.append(f"{name}: {error}")
+            return parser(default)
+
+    def complain(self) -> None:
+        """Raise ConfigurationError if anything was wrong."""
+        if self.mistakes:
+            raise ConfigurationError("\n".join(["dokreg cannot start with these settings:", *self.mistakes]))
+
+
+def read_environment() -> Environment:
+    """The variables of this process."""
+    return Environment(dict(os.environ))
+
+
+def as_bool(text: str) -> bool:
+    """Raise ValueError unless the text is one of the usual words for true and false."""
+    word = text.strip().lower()
+    if word in TRUE:
+        return True
+    if word in FALSE:
+        return False
+    raise ValueError("write true or false.")
+
+
+def as_words(text: str) -> list[str]:
+    """Words separated by commas or white space."""
+    return [word for word in re.split(r"[,\s]+", text) if word]
+
+
+def as_bind(text: str) -> tuple[str, int]:
+    """`host:port` as (host, port); IPv6 in brackets."""
+    match = BIND.match(text.strip())
+    if not match or not 1 <= int(match["port"]) <= 65535:
+        raise ValueError(f"“{text}” is not HOST:PORT, such as 127.0.0.1:8000.")
+    return match["host"], int(match["port"])
+
+
+def as_postgresql(text: str) -> dict[str, object] | None:
+    """`postgresql://user:password@host:port/name` as Django wants it; an empty text is None (SQLite)."""
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise ValueError("it must begin with postgresql:// (leave it empty for SQLite).")
+    name = unquote(parts.path.lstrip("/"))
+    if not name:
+        raise ValueError("it names no database: postgresql://user:password@host:5432/NAME.")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": name,
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(parts.hostname or ""),
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 5},
+    }
+
+
+def as_redis(text: str) -> str:
+    """An address that kombu's Redis transport understands; empty means the embedded broker."""
+    if text and not text.startswith(("redis://", "rediss://", "redis+socket://")):
+        raise ValueError("it must begin with redis://, rediss:// or redis+socket://.")
+    return text

@@ -1,0 +1,261 @@
+"""Settings of dokreg; everything that differs between installations comes from the environment.
+
+README.md lists the variables. Without any, dokreg keeps SQLite, its keys and a private broker in the data folder.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import django_stubs_ext
+from csp.constants import NONE, SELF
+
+from dokreg import keys
+from dokreg.addresses import is_loopback_name, parse_networks
+from dokreg.configuration import as_bind, as_bool, as_postgresql, as_redis, as_words, read_environment
+
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+_env = read_environment()
+
+# Where things are
+DOKREG_DATA = Path(_env.text("DOKREG_DATA", "data")).absolute()
+DOKREG_BIND = _env.parse("DOKREG_BIND", as_bind, "127.0.0.1:8000")
+DOKREG_URL = _env.text("DOKREG_URL", f"http://{DOKREG_BIND[0]}:{DOKREG_BIND[1]}").rstrip("/")
+DOKREG_ALLOW_LOOPBACK = _env.parse("DOKREG_ALLOW_LOOPBACK", as_bool, "false")
+DOKREG_ALLOWED_NETWORKS = _env.parse("DOKREG_ALLOWED_NETWORKS", parse_networks, "")
+DOKREG_TRUSTED_PROXIES = _env.parse("DOKREG_TRUSTED_PROXIES", parse_networks, "")
+DOKREG_LOCAL_DOCKER = _env.parse("DOKREG_LOCAL_DOCKER", as_bool, "true")
+
+DEBUG = _env.parse("DOKREG_DEBUG", as_bool, "false")
+if DEBUG and not is_loopback_name(DOKREG_BIND[0]):
+    _env.mistakes.append("DOKREG_DEBUG shows internals to everybody; it needs a loopback address in DOKREG_BIND.")
+
+_database = _env.parse("DATABASE_URL", as_postgresql, "")
+_broker = _env.parse("REDIS_URL", as_redis, "")
+
+# Keys: from the environment, or files in the data folder where everything else is kept there too
+SECRET_KEY = _env.text("DOKREG_SECRET_KEY")
+FERNET_KEYS = as_words(_env.text("DOKREG_FERNET_KEYS"))
+if _database is not None:
+    if not SECRET_KEY:
+        _env.mistakes.append("DOKREG_SECRET_KEY is not set. Make one with: python -m dokreg.keys")
+    if not FERNET_KEYS:
+        _env.mistakes.append("DOKREG_FERNET_KEYS is not set. Make a key with: python -m dokreg.keys")
+_env.complain()
+try:
+    SECRET_KEY = SECRET_KEY or keys.load_or_create(DOKREG_DATA / "keys", keys.SECRET_KEY_FILE)
+    FERNET_KEYS = FERNET_KEYS or as_words(keys.load_or_create(DOKREG_DATA / "keys", keys.FERNET_KEYS_FILE))
+    keys.check_fernet_keys(FERNET_KEYS, secret_key=SECRET_KEY)
+except keys.BadKeys as error:
+    _env.mistakes.append(str(error))
+except OSError as error:
+    _env.mistakes.append(f"DOKREG_DATA: {DOKREG_DATA} cannot be used: {error.strerror}.")
+_env.complain()
+
+# Web
+ALLOWED_HOSTS = [
+    "127.0.0.1",
+    "localhost",
+    "[::1]",
+    *filter(None, [urlsplit(DOKREG_URL).hostname, *as_words(_env.text("DOKREG_ALLOWED_HOSTS"))]),
+]
+CSRF_TRUSTED_ORIGINS = [DOKREG_URL]
+_secure = DOKREG_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _secure
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_NAME = "dokreg_session"
+CSRF_COOKIE_NAME = "dokreg_csrf"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if DOKREG_TRUSTED_PROXIES else None
+SECURE_HSTS_SECONDS = 30 * 24 * 3600 if _secure else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+APPEND_SLASH = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "object-src": [NONE],
+    }
+}
+ROOT_URLCONF = "dokreg.urls"
+WSGI_APPLICATION = "dokreg.wsgi.application"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "dokreg.http.SilentExceptionReporterFilter"
+CSRF_FAILURE_VIEW = "dokreg.views.csrf_failure"
+
+INSTALLED_APPS = [
+    "dokreg.apps.DokregConfig",
+    "organisations",
+    "servers",
+    "registries",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.forms",
+    "django_htmx",
+    "template_partials",
+    "auditlog",
+    "axes",
+    "csp",
+]
+MIDDLEWARE = [
+    "dokreg.http.ClientAddressMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "dokreg.http.HtmxRedirectMiddleware",
+    "auditlog.middleware.AuditlogMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "organisations.context.frame",
+            ],
+        },
+    }
+]
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+STATIC_URL = "/static/"
+STATIC_ROOT = DOKREG_DATA / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# People
+AUTH_USER_MODEL = "organisations.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "organisations.backends.MembershipBackend",
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "sign_in"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "sign_in"
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "organisations.views.sign_in.locked_out"
+AXES_VERBOSE = False
+AXES_SENSITIVE_PARAMETERS: list[str] = []
+
+# Audit trail
+AUDITLOG_LOGENTRY_MODEL = "organisations.AuditEntry"
+AUDITLOG_DISABLE_ON_RAW_SAVE = True
+
+# Data
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASES = {
+    "default": _database
+    or {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(DOKREG_DATA / "dokreg.sqlite3"),
+        "OPTIONS": {
+            "timeout": 20,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": (
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON"
+            ),
+        },
+    }
+}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+# Work in the background: the rows are the truth, the broker only carries their ids
+DOKREG_RUN_DIR = (
+    Path(
+        os.environ.get("XDG_RUNTIME_DIR") or "/tmp"  # noqa: S108 - `up` makes the folder 0700 and checks its owner
+    )
+    / f"dokreg-{os.getuid()}-{hashlib.sha256(str(DOKREG_DATA).encode()).hexdigest()[:12]}"
+)
+DOKREG_BROKER_SOCKET = DOKREG_RUN_DIR / "broker.sock"
+DOKREG_BROKER_EMBEDDED = not _broker
+CELERY_BROKER_URL = _broker or f"redis+socket://{DOKREG_BROKER_SOCKET}"
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 180,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": not DOKREG_BROKER_EMBEDDED,
+    "health_check_interval": 15,
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_TIME_LIMIT = 120
+CELERY_TASK_SOFT_TIME_LIMIT = 100
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+USE_I18N = False
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {
+        "terminal": {"class": "logging.StreamHandler", "formatter": "line"},
+        "nothing": {"class": "logging.NullHandler"},
+    },
+    "root": {"handlers": ["terminal"], "level": _env.text("DOKREG_LOG_LEVEL", "INFO")},
+    "loggers": {
+        # paramiko logs tracebacks with text that the other side chose.
+        "paramiko": {"handlers": ["nothing"], "propagate": False},
+        "invoke": {"handlers": ["nothing"], "propagate": False},
+        "fabric": {"handlers": ["nothing"], "propagate": False},
+        "axes": {"level": "WARNING"},
+        "celery": {"level": "WARNING"},
+        "kombu": {"level": "WARNING"},
+    },
+}

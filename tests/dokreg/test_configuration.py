@@ -1,0 +1,79 @@
+"""Settings from the environment: all mistakes at once, and files in the place of values."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dokreg.configuration import ConfigurationError, Environment, as_bind, as_bool, as_postgresql, as_redis
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def manage(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "DOKREG_DATA": str(tmp_path / "data")} | variables
+    return subprocess.run(
+        [sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+
+
+def test_every_mistake_is_reported_in_one_go(tmp_path: Path) -> None:
+    refused = manage(
+        tmp_path, DOKREG_BIND="nowhere", DOKREG_DEBUG="perhaps", REDIS_URL="http://x", DATABASE_URL="x://y"
+    )
+    assert refused.returncode != 0
+    assert [name for name in ("DOKREG_BIND", "DOKREG_DEBUG", "REDIS_URL", "DATABASE_URL") if name in refused.stderr] == [
+        "DOKREG_BIND", "DOKREG_DEBUG", "REDIS_URL", "DATABASE_URL",
+    ]  # fmt: skip
+    assert "Traceback" not in refused.stderr
+
+
+def test_postgresql_needs_keys_from_outside(tmp_path: Path) -> None:
+    refused = manage(tmp_path, DATABASE_URL="postgresql://u:marked-password@h/db")
+    assert "DOKREG_SECRET_KEY is not set" in refused.stderr
+    assert "DOKREG_FERNET_KEYS is not set" in refused.stderr
+    assert "marked-password" not in refused.stderr
+
+
+def test_debug_is_refused_where_others_can_see_it(tmp_path: Path) -> None:
+    assert "DOKREG_DEBUG" in manage(tmp_path, DOKREG_DEBUG="1", DOKREG_BIND="0.0.0.0:80").stderr
+
+
+def test_a_value_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from a file\n")
+    assert Environment({"X_FILE": str(tmp_path / "secret")}).text("X") == "from a file"
+
+
+def test_a_file_that_is_not_there_is_a_mistake() -> None:
+    environment = Environment({"X_FILE": "/nowhere/at-all"})
+    environment.text("X")
+    with pytest.raises(ConfigurationError, match="X_FILE"):
+        environment.complain()
+
+
+@pytest.mark.parametrize(("text", "bind"), [("127.0.0.1:80", ("127.0.0.1", 80)), ("[::1]:8000", ("[::1]", 8000))])
+def test_a_listen_address(text: str, bind: tuple[str, int]) -> None:
+    assert as_bind(text) == bind
+
+
+@pytest.mark.parametrize("text", ["", "80", "host:0", "host:70000", "a b:80"])
+def test_what_is_no_listen_address(text: str) -> None:
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        as_bind(text)
+
+
+def test_words_for_true_and_false() -> None:
+    assert (as_bool("Yes"), as_bool("off"), as_bool("")) == (True, False, False)
+
+
+def test_a_database_address_is_taken_apart() -> None:
+    database = as_postgresql("postgresql://me:p%40ss@db.example:5433/name")
+    assert database is not None
+    assert (database["USER"], database["PASSWORD"], database["PORT"]) == ("me", "p@ss", "5433")
+
+
+def test_a_broker_address_must_be_redis() -> None:
+    with pytest.raises(ValueError, match="redis://"):
+        as_redis("amqp://x")
