@@ -1,0 +1,85 @@
+"""Small helpers between Django and every view: client addresses, htmx answers, silent error reports."""
+
+import ipaddress
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseRedirectBase
+from django.views.debug import SafeExceptionReporterFilter
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from dokreg.addresses import Network
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class HtmxRequest(HttpRequest):
+    """A request as django-htmx's middleware hands it on."""
+
+    htmx: HtmxDetails
+
+
+class ClientAddressMiddleware:
+    """Puts the client's true address into REMOTE_ADDR, and drops the header when nobody vouches for it.
+
+    `X-Forwarded-For` counts only from an address in DOKREG_TRUSTED_PROXIES; of its entries the last one that is
+    not a trusted proxy is the client. Everything after (throttling, audit trail) reads REMOTE_ADDR alone.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        forwarded = request.META.pop("HTTP_X_FORWARDED_FOR", "")
+        peer = request.META.get("REMOTE_ADDR", "")
+        trusted: tuple[Network, ...] = settings.DOKREG_TRUSTED_PROXIES
+        if forwarded and _is_trusted(peer, trusted):
+            hops = [hop.strip() for hop in forwarded.split(",")]
+            clients = [hop for hop in hops if _is_address(hop) and not _is_trusted(hop, trusted)]
+            request.META["REMOTE_ADDR"] = clients[-1] if clients else peer
+        elif not _is_trusted(peer, trusted):
+            request.META.pop("HTTP_X_FORWARDED_PROTO", None)
+        return self.get_response(request)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_trusted(text: str, networks: tuple[Network, ...]) -> bool:
+    return _is_address(text) and any(ipaddress.ip_address(text) in network for network in networks)
+
+
+class HtmxRedirectMiddleware:
+    """Turns the redirect of an ended session into a full page load; htmx would swap the sign-in page in."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if getattr(request, "htmx", False) and isinstance(response, HttpResponseRedirectBase):
+            redirect = HttpResponseClientRedirect(response.url)
+            redirect.cookies = response.cookies
+            return redirect
+        return response
+
+
+class SilentExceptionReporterFilter(SafeExceptionReporterFilter):
+    """Error reports carry no form values and no local variables: either may be somebody's password."""
+
+    def is_active(self, request: HttpRequest | None) -> bool:  # noqa: ARG002 - Django's signature
+        return True
+
+    def get_post_parameters(self, request: HttpRequest | None) -> dict[str, Any]:
+        return {} if request is None else dict.fromkeys(request.POST, self.cleansed_substitute)
+
+    def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: Any) -> Any:  # noqa: ARG002
+        return [(name, self.cleansed_substitute) for name in tb_frame.f_locals]
