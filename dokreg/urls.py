@@ -1,0 +1,15 @@
+"""Every address. What belongs to an organisation stands under its slug."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from dokreg import views
+
+urlpatterns = [
+    path("healthz", views.healthz, name="healthz"),
+    path("admin/", admin.site.urls),
+    path("", include("organisations.account_urls")),
+    path("<slug:organisation>/settings/", include("servers.urls")),
+    path("<slug:organisation>/settings/registries/", include("registries.urls")),
+    path("<slug:organisation>/", include("organisations.urls")),
+]

@@ -1,0 +1,29 @@
+"""Pages of the installation itself."""
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from dokreg import health
+
+
+@login_not_required
+@never_cache
+@require_safe
+def healthz(_request: HttpRequest) -> JsonResponse:
+    """200 and what was checked, or 503 and what is wrong. Open, for load balancers; names no address."""
+    findings = health.examine()
+    is_well = not any(finding.problem for finding in findings)
+    body = {
+        "status": "ok" if is_well else "error",
+        "checks": {finding.part: finding.problem or "ok" for finding in findings},
+    }
+    return JsonResponse(body, status=200 if is_well else 503)
+
+
+@login_not_required
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001 - Django's signature
+    """The form's token is missing or old: say what to do."""
+    return render(request, "403_csrf.html", status=403)

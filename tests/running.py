@@ -1,0 +1,136 @@
+"""A whole dokreg, started as a person starts it: `manage.py up` with a data folder and a port of its own."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+START_SECONDS = 90.0
+STOP_SECONDS = 30.0
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Running:
+    """The supervisor's process, what it printed, and what it runs."""
+
+    def __init__(self, data: Path, **variables: str) -> None:
+        self.data = data
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        # XDG_RUNTIME_DIR is left out: what stands there is as private as /tmp/dokreg-…, but may not exist in CI.
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ["HOME"],
+            "DOKREG_DATA": str(data),
+            "DOKREG_BIND": f"127.0.0.1:{self.port}",
+        } | variables
+        self.lines: list[str] = []
+
+    def start(self) -> "Running":
+        """Start it, and wait until it says that it is ready."""
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "up"],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+        self.wait_for(lambda: "dokreg is ready" in self.output, "it to be ready")
+        return self
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    @property
+    def setup_link(self) -> str:
+        """The one-time link that the terminal shows."""
+        found = re.search(r"http://\S+/setup/\S+", self.output)
+        assert found, self.output
+        return found[0]
+
+    def health(self) -> tuple[int, dict[str, object]]:
+        """Status and body of /healthz."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz") as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def wait_until_healthy(self) -> None:
+        self.wait_for(lambda: self.health()[0] == 200, "it to be healthy")
+
+    def manage(self, *arguments: str, stdin: str = "") -> str:
+        """Run a management command beside it; its output."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT, env=self.environment | {"DOKREG_ALLOW_LOOPBACK": "true"}, input=stdin, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def processes(self) -> list[psutil.Process]:
+        """The supervisor and everything below it."""
+        parent = psutil.Process(self.process.pid)
+        return [parent, *parent.children(recursive=True)]
+
+    def service(self, word: str) -> psutil.Process:
+        """The oldest process whose command line has the word: `celery`, `gunicorn`, `sock` (the broker)."""
+        found = [process for process in self.processes()[1:] if word in " ".join(process.cmdline())]
+        return min(found, key=lambda process: process.create_time())
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it; the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(timeout=STOP_SECONDS)
+
+    def wait_for(self, condition: object, what: str, seconds: float = START_SECONDS) -> None:
+        """Wait until the condition holds; fails with the terminal's output otherwise."""
+        assert callable(condition)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if condition():
+                return
+            assert self.process.poll() is None, f"it ended while waiting for {what}:\n{self.output}"
+            time.sleep(0.1)
+        raise AssertionError(f"waited {seconds} s for {what}:\n{self.output}")
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+
+
+@contextlib.contextmanager
+def running(data: Path, **variables: str) -> Iterator[Running]:
+    """A dokreg that is gone when the block ends."""
+    dokreg = Running(data, **variables)
+    try:
+        yield dokreg.start()
+    finally:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            dokreg.stop()
+        dokreg.process.kill()
