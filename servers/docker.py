@@ -1,0 +1,322 @@
+"""The Docker CLI on a host: a server over SSH, or the machine that dokreg itself runs on.
+
+Everything is asked by one constant shell script per question, so that a test costs one round trip. Values go over
+stdin, a line each; the secret is what remains of stdin, and only `docker login --password-stdin` reads it. The
+script marks the end of each stage with a random word that it was given on stdin, which no output can imitate.
+"""
+
+import contextlib
+import json
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from django.conf import settings
+
+from dokreg.ids import new_id
+from servers import ssh, verdicts
+from servers.models import Server
+
+TEST_DEADLINE = 60.0
+OWN_HOST = "dokreg's own host"
+
+
+def _one_line(script: str) -> str:
+    """A script as one line without quotes that any login shell, csh and fish too, hands to sh unchanged."""
+    line = " ".join(part.strip() for part in script.strip().splitlines() if part.strip())
+    assert not set(line) & set("'!\t"), "the script must survive every login shell's quoting"  # noqa: S101
+    return line
+
+
+# T keeps a command from outliving its use: sshd leaves what it started running when a connection drops.
+_PROLOGUE = r"""
+    umask 077; ulimit -c 0 2>/dev/null;
+    IFS= read -r MARK || exit 96;
+    say() { printf "\n%s %s %s\n" "$MARK" "$1" "$2"; };
+    if command -v timeout >/dev/null 2>&1; then T="timeout -k 3"; else T=; fi;
+    t() { N=$1; shift; if [ -n "$T" ]; then $T "$N" "$@"; else "$@"; fi; };
+"""
+_PROBE = r"""
+    if command -v docker >/dev/null 2>&1; then :; else echo "docker: command not found"; say cli 127; exit 0; fi;
+    say cli 0; V=$(t 15 docker version --format "context={{.Client.Context}} {{json .}}" </dev/null 2>&1); S=$?;
+    printf "%s\n" "$V"; say daemon $S;
+    if [ $S -ne 0 ]; then exit 0; fi;
+"""
+_DISK = r"""
+    R=$(t 15 docker info --format "{{.DockerRootDir}}" </dev/null 2>/dev/null);
+    df -Pk "${R:-/}" 2>&1 || df -Pk / 2>&1; say disk $?;
+"""
+# The user's own config is not read, so the Docker context in force must be carried over by hand.
+_LOGIN = r"""
+    IFS= read -r RUN || exit 96; IFS= read -r HOST || exit 96;
+    IFS= read -r NAME || exit 96; IFS= read -r TRIAL || exit 96;
+    D=$(mktemp -d "/dev/shm/dokreg.$RUN.XXXXXXXX" 2>/dev/null)
+        || D=$(mktemp -d "${TMPDIR:-/tmp}/dokreg.$RUN.XXXXXXXX" 2>&1) || { echo "$D"; say login 97; exit 0; };
+    trap "rm -rf \"$D\"" EXIT; trap "exit 130" HUP INT TERM PIPE;
+    C=${V##*context=}; C=${C%% *};
+    case "$C" in default) ;; *)
+        ln -s "${DOCKER_CONFIG:-$HOME/.docker}/contexts" "$D/contexts"; DOCKER_CONTEXT=$C; export DOCKER_CONTEXT;;
+    esac;
+    DOCKER_CONFIG=$D; export DOCKER_CONFIG;
+    if [ -n "$TRIAL" ]; then
+        ( mkdir "$D/trial"; if [ -e "$D/contexts" ]; then ln -s ../contexts "$D/trial/contexts"; fi;
+        DOCKER_CONFIG=$D/trial;
+        printf %s "$TRIAL" | t 40 docker login "--username=$TRIAL" --password-stdin -- "$HOST" >/dev/null 2>&1;
+        echo $? >"$D/trial/status" ) </dev/null &
+    fi;
+    t 40 docker login "--username=$NAME" --password-stdin -- "$HOST" 2>&1; S=$?; say login $S;
+    wait; if [ -n "$TRIAL" ]; then say trial "$(cat "$D/trial/status")"; fi;
+"""
+_TIDY = r"""
+    IFS= read -r RUN || exit 96; rm -rf "/dev/shm/dokreg.$RUN."???????? "${TMPDIR:-/tmp}/dokreg.$RUN."????????;
+"""
+PROBE_SCRIPT = _one_line(_PROLOGUE + _PROBE + _DISK)
+LOGIN_SCRIPT = _one_line(_PROLOGUE + _PROBE + _LOGIN)
+TIDY_SCRIPT = _one_line(_TIDY)
+DIAL_COMMAND = "docker system dial-stdio"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A finished stage of a script: its exit status, what was printed meanwhile, and how long it took."""
+
+    name: str
+    status: int
+    output: str
+    milliseconds: int
+
+
+OnStage = Callable[[Stage], None]
+
+
+class Channel(Protocol):
+    """What the Engine API is spoken over."""
+
+    def sendall(self, data: bytes, /) -> None: ...
+
+    def recv(self, size: int, /) -> bytes: ...
+
+
+class Host(Protocol):
+    """A place with a Docker CLI."""
+
+    label: str
+    user: str
+
+    def run(self, script: str, *, stdin: bytes, deadline: float, on_output: ssh.OnOutput) -> int:
+        """Run a constant script; raises ssh.SSHProblem."""
+
+    def dial(self, *, deadline: float) -> contextlib.AbstractContextManager[Channel]:
+        """A channel to the Docker daemon's API, as the CLI would find it; raises ssh.SSHProblem."""
+
+
+class RemoteHost:
+    """A server over SSH."""
+
+    def __init__(self, server: Server) -> None:
+        self.label = server.name
+        self.user = server.user
+        self.target = target_of(server)
+
+    def run(self, script: str, *, stdin: bytes, deadline: float, on_output: ssh.OnOutput) -> int:
+        return ssh.run(self.target, f"exec sh -c '{script}'", stdin=stdin, deadline=deadline, on_output=on_output)
+
+    def dial(self, *, deadline: float) -> contextlib.AbstractContextManager[Channel]:
+        return ssh.dial(self.target, f"exec {DIAL_COMMAND}", deadline=deadline)
+
+
+class OwnHost:
+    """The machine that the worker runs on. Its environment holds dokreg's keys, so the CLI gets a fresh one."""
+
+    label = OWN_HOST
+
+    def __init__(self) -> None:
+        self.user = pwd.getpwuid(os.getuid()).pw_name
+
+    def run(self, script: str, *, stdin: bytes, deadline: float, on_output: ssh.OnOutput) -> int:
+        with _process(["/bin/sh", "-c", script], deadline=deadline) as process:
+            writer = threading.Thread(target=_write_all, args=(process, stdin), daemon=True)
+            writer.start()
+            received = 0
+            while chunk := process.stdout.read1(32 * 1024):  # type: ignore[union-attr]
+                received += len(chunk)
+                if received > ssh.OUTPUT_LIMIT:
+                    raise ssh.CommandFailed(verdicts.too_much_output(limit=ssh.OUTPUT_LIMIT))
+                on_output(chunk)
+            status = process.wait()
+        if status < 0:
+            raise ssh.CommandFailed(verdicts.deadline_passed())
+        return status
+
+    @contextlib.contextmanager
+    def dial(self, *, deadline: float) -> Iterator[Channel]:
+        ours, theirs = socket.socketpair()
+        with ours, _process(DIAL_COMMAND.split(), deadline=deadline, channel=theirs):
+            theirs.close()
+            ours.settimeout(deadline)
+            yield ours
+
+
+def host_of(server: Server | None) -> Host:
+    """The server, or dokreg's own host for None."""
+    return OwnHost() if server is None else RemoteHost(server)
+
+
+def own_host_has_docker() -> bool:
+    """Whether registries can be tested without a server."""
+    return settings.DOKREG_LOCAL_DOCKER and shutil.which("docker") is not None
+
+
+def target_of(server: Server) -> ssh.Target:
+    """Whom to reach, with the server's key opened; raises SecretUnreadable."""
+    return ssh.Target(
+        host=server.host,
+        port=server.port,
+        user=server.user,
+        private_key=server.ssh_key.private_key.reveal(),
+        host_key=server.host_key,
+    )
+
+
+def probe(host: Host, *, on_stage: OnStage) -> None:
+    """Stages `cli`, `daemon` (with the answer of `docker version`) and `disk`; raises ssh.SSHProblem."""
+    _run_stages(host, PROBE_SCRIPT, lines=[], secret=b"", on_stage=on_stage)
+
+
+def login(
+    host: Host,
+    *,
+    run_id: str,
+    registry: str,
+    username: str,
+    password: str,
+    with_trial: bool,
+    on_stage: OnStage,
+) -> None:
+    """Stages `cli`, `daemon`, `login`, and `trial` if asked for; raises ssh.SSHProblem.
+
+    The login happens in a folder of its own, which carries the run's id in its name and is removed on every way
+    out. The trial is a login with a name and password that nobody has: if it succeeds as well (status 0), the
+    login proves nothing.
+    """
+    trial = f"dokreg-trial-{secrets.token_hex(8)}" if with_trial else ""
+    _run_stages(
+        host,
+        LOGIN_SCRIPT,
+        lines=[run_id, registry, username, trial],
+        secret=password.encode(),
+        on_stage=on_stage,
+    )
+
+
+def tidy(host: Host, *, run_id: str) -> None:
+    """Remove what a run that was cut off may have left on the host; raises ssh.SSHProblem."""
+    if not run_id.isalnum():
+        raise ValueError("A run's id has letters and digits alone.")
+    host.run(TIDY_SCRIPT, stdin=f"{run_id}\n".encode(), deadline=TEST_DEADLINE, on_output=lambda _chunk: None)
+
+
+def _run_stages(host: Host, script: str, *, lines: list[str], secret: bytes, on_stage: OnStage) -> None:
+    mark = new_id()
+    for line in lines:
+        if not line.isprintable():
+            raise ValueError("A value for the script must be one printable line.")
+    reader = StageReader(mark, on_stage)
+    stdin = "".join(f"{line}\n" for line in [mark, *lines]).encode() + secret
+    host.run(script, stdin=stdin, deadline=TEST_DEADLINE, on_output=reader.feed)
+
+
+class StageReader:
+    """Splits the output of a script at its marks, as it arrives."""
+
+    def __init__(self, mark: str, on_stage: OnStage) -> None:
+        self._mark = f"\n{mark} ".encode()
+        self._on_stage = on_stage
+        self._pending = b""
+        self._since = time.monotonic()
+
+    def feed(self, chunk: bytes) -> None:
+        """Take more output; every stage that it completes is reported."""
+        self._pending += chunk
+        while (found := self._pending.find(self._mark)) >= 0:
+            end = self._pending.find(b"\n", found + len(self._mark))
+            if end < 0:
+                return
+            name, status = self._pending[found + len(self._mark) : end].decode().split()
+            output = self._pending[:found].decode(errors="replace")
+            self._pending = self._pending[end + 1 :]
+            now = time.monotonic()
+            milliseconds, self._since = round((now - self._since) * 1000), now
+            self._on_stage(Stage(name, int(status), output, milliseconds))
+
+
+def versions(output: str) -> tuple[str, str]:
+    """(CLI, daemon) of the answer to `docker version`; an empty text where it names none."""
+    for line in output.splitlines():
+        _context, _space, text = line.partition(" ")
+        with contextlib.suppress(ValueError):
+            answer: dict[str, Any] = json.loads(text)
+            client, server = answer.get("Client") or {}, answer.get("Server") or {}
+            return str(client.get("Version", "")), str(server.get("Version", ""))
+    return "", ""
+
+
+def without_answer(output: str) -> str:
+    """What `docker version` said beside its answer in JSON: Docker's own words about a daemon that is away."""
+    return "\n".join(line for line in output.splitlines() if not line.startswith("context="))
+
+
+@contextlib.contextmanager
+def _process(
+    arguments: list[str], *, deadline: float, channel: socket.socket | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A local process in a group of its own, which is gone when the block or the deadline ends."""
+    names = (
+        "PATH",
+        "HOME",
+        "LANG",
+        "TMPDIR",
+        "XDG_RUNTIME_DIR",
+        "DOCKER_HOST",
+        "DOCKER_CONTEXT",
+        "DOCKER_CONFIG",
+    )
+    process = subprocess.Popen(
+        arguments,
+        stdin=channel or subprocess.PIPE,
+        stdout=channel or subprocess.PIPE,
+        stderr=subprocess.STDOUT if channel is None else subprocess.DEVNULL,
+        env={name: os.environ[name] for name in names if name in os.environ},
+        start_new_session=True,
+    )
+    watchdog = threading.Timer(deadline, _end_group, args=(process,))
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield process
+    finally:
+        watchdog.cancel()
+        _end_group(process)
+
+
+def _end_group(process: "subprocess.Popen[bytes]") -> None:
+    for number, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, None)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=patience)
+            return
+
+
+def _write_all(process: "subprocess.Popen[bytes]", data: bytes) -> None:
+    with contextlib.suppress(OSError), process.stdin as stdin:  # type: ignore[union-attr]
+        stdin.write(data)

@@ -1,0 +1,114 @@
+"""The ladder that a test climbs: one rung after the other, each with its state, its time and Docker's words.
+
+A rung is stored as `{"name", "label", "state", "milliseconds", "cause", "fix", "words", "fact"}`; its states are
+`waiting`, `running`, `passed`, `warning`, `failed` and `skipped` (not reached).
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dokreg.scrub import scrub
+from servers.verdicts import Verdict
+
+Rung = dict[str, Any]
+MAX_WORDS = 8 * 1024
+
+
+class Ladder:
+    """Keeps the rungs of one run; `save` is called with all of them whenever one changes."""
+
+    def __init__(self, steps: Sequence[tuple[str, str]], *, save: Callable[[list[Rung]], None]) -> None:
+        self.rungs = [new_rung(name, label) for name, label in steps]
+        self.verdict: Verdict | None = None
+        self._save = save
+        self._secrets: list[str] = []
+        self._since = time.monotonic()
+
+    def hide(self, secret: str) -> None:
+        """Take a secret out of all words from now on."""
+        self._secrets.append(secret)
+
+    def start(self, name: str) -> None:
+        """The rung is being climbed from now on."""
+        self._since = time.monotonic()
+        self._change(name, state="running")
+
+    def passed(self, name: str, *, fact: str = "", milliseconds: int | None = None) -> None:
+        """The rung holds; `fact` is what was learned, such as a version."""
+        self._change(name, state="passed", fact=fact, milliseconds=self._elapsed(milliseconds))
+
+    def note(self, name: str, *, fact: str) -> None:
+        """Something learned later about a rung; shown with the next change."""
+        self._rung(name)["fact"] = self._clean(fact)
+
+    def warned(self, name: str, verdict: Verdict, *, fact: str = "", milliseconds: int | None = None) -> None:
+        """The rung holds, with a reservation."""
+        self.verdict = verdict
+        self._change(
+            name,
+            state="warning",
+            cause=verdict.cause,
+            fix=verdict.fix,
+            fact=fact,
+            milliseconds=self._elapsed(milliseconds),
+        )
+
+    def failed(self, name: str, verdict: Verdict, *, words: str = "", milliseconds: int | None = None) -> None:
+        """The ladder ends here; what stands above is not reached."""
+        self.verdict = verdict
+        for rung in self.rungs:
+            if rung["state"] == "waiting" and rung["name"] != name:
+                rung["state"] = "skipped"
+        self._change(
+            name,
+            state="failed",
+            cause=verdict.cause,
+            fix=verdict.fix,
+            words=self._clean(words),
+            milliseconds=self._elapsed(milliseconds),
+        )
+
+    @property
+    def has_failed(self) -> bool:
+        return any(rung["state"] == "failed" for rung in self.rungs)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every rung is decided."""
+        return all(rung["state"] not in {"running", "waiting"} for rung in self.rungs)
+
+    @property
+    def current(self) -> str:
+        """The rung that is being climbed, or the next one."""
+        return next(rung["name"] for rung in self.rungs if rung["state"] in {"running", "waiting"})
+
+    def _elapsed(self, milliseconds: int | None) -> int:
+        return milliseconds if milliseconds is not None else round((time.monotonic() - self._since) * 1000)
+
+    def _clean(self, words: str) -> str:
+        # Scrubbed before it is cut: half a secret at the cut would not be recognised.
+        return scrub(words, self._secrets).strip()[:MAX_WORDS]
+
+    def _change(self, name: str, **changes: Any) -> None:
+        self._rung(name).update(
+            {key: self._clean(value) if isinstance(value, str) else value for key, value in changes.items()}
+        )
+        self._save(self.rungs)
+
+    def _rung(self, name: str) -> Rung:
+        return next(rung for rung in self.rungs if rung["name"] == name)
+
+
+def new_rung(name: str, label: str) -> Rung:
+    """A rung that nobody has stepped on yet."""
+    return {
+        "name": name,
+        "label": label,
+        "state": "waiting",
+        "milliseconds": None,
+        "cause": "",
+        "fix": "",
+        "words": "",
+        "fact": "",
+    }

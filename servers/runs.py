@@ -1,0 +1,128 @@
+"""The life of a run: asked for, sent, claimed by one worker, ended; or found lost by the sweep.
+
+The row is the truth. A task carries its id alone, may arrive twice or never, and does no harm either way.
+"""
+
+import datetime as dt
+import logging
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from celery import Task
+from django.db import models, transaction
+from django.db.models import F
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from dokreg.ids import new_id
+from servers import verdicts
+from servers.docker import TEST_DEADLINE
+from servers.ladder import Rung, new_rung
+from servers.models import Run
+from servers.verdicts import Verdict
+
+log = logging.getLogger(__name__)
+
+AnyRun = TypeVar("AnyRun", bound=Run)
+LEASE = dt.timedelta(seconds=TEST_DEADLINE + 15)
+RESEND_AFTER = dt.timedelta(seconds=20)
+GIVE_UP_AFTER = dt.timedelta(minutes=15)
+SWEEP_BATCH = 500
+
+
+def send(task: "Task[Any, Any]", run: Run) -> None:
+    """Hand the run's id to the broker once the row is committed; if the broker is away the sweep sends it later."""
+    transaction.on_commit(lambda: _send_now(task, run.pk))
+
+
+def claim(model: type[AnyRun], run_id: str) -> AnyRun | None:
+    """The run, if this worker is the one that may run it: the conditional UPDATE must change exactly one row."""
+    now = timezone.now()
+    word = new_id()
+    changed = model._default_manager.filter(pk=run_id, state=Run.State.QUEUED).update(
+        state=Run.State.RUNNING,
+        claim=word,
+        started_at=now,
+        lease_until=now + LEASE,
+        revision=F("revision") + 1,
+    )
+    return model._default_manager.get(pk=run_id) if changed else None
+
+
+def save_rungs(run: Run, rungs: list[Rung]) -> None:
+    """Write the ladder as it stands, if the run is still this worker's."""
+    run.rungs = rungs
+    _mine(run).update(rungs=rungs, revision=F("revision") + 1)
+
+
+def finish(run: Run, verdict: Verdict | None, *, failed: bool, **also: Any) -> bool:
+    """End the run; `also` are columns to write with it. False if it was taken away meanwhile (swept as lost)."""
+    run.state = Run.State.FAILED if failed else Run.State.PASSED
+    run.verdict = verdict.code if verdict else ""
+    run.finished_at = timezone.now()
+    changed = _mine(run).update(
+        state=run.state,
+        verdict=run.verdict,
+        rungs=run.rungs,
+        finished_at=run.finished_at,
+        lease_until=None,
+        revision=F("revision") + 1,
+        **also,
+    )
+    return bool(changed)
+
+
+def sweep(model: type[AnyRun], task: "Task[Any, Any]", **wipe: Any) -> list[AnyRun]:
+    """Send again what nobody took, and end as lost what a worker left behind or nobody took for too long.
+
+    `wipe` are columns to write on lost rows, such as a draft's secret. Answers the rows now lost that a worker
+    had begun, so that what they left on a server can be removed.
+    """
+    now = timezone.now()
+    for run in _oldest(
+        model, state=Run.State.QUEUED, sent_at__lt=now - RESEND_AFTER, created_at__gte=now - GIVE_UP_AFTER
+    ):
+        model._default_manager.filter(pk=run.pk, state=Run.State.QUEUED).update(sent_at=now)
+        _send_now(task, run.pk)
+    for run in _oldest(model, state=Run.State.QUEUED, created_at__lt=now - GIVE_UP_AFTER):
+        _lose(run, verdicts.no_worker(), wipe)
+    expired = _oldest(model, state=Run.State.RUNNING, lease_until__lt=now)
+    return [run for run in expired if _lose(run, verdicts.worker_lost(), wipe)]
+
+
+def _send_now(task: "Task[Any, Any]", run_id: str) -> None:
+    try:
+        task.delay(run_id)
+    except (OperationalError, OSError) as error:
+        log.warning("The broker took no task for run %s (%s); the sweep sends it again.", run_id, type(error).__name__)
+
+
+def _mine(run: Run) -> "models.QuerySet[Run]":
+    return type(run)._default_manager.filter(pk=run.pk, claim=run.claim, state=Run.State.RUNNING)
+
+
+def _oldest(model: type[AnyRun], **condition: Any) -> Iterator[AnyRun]:
+    return iter(model._default_manager.filter(**condition).order_by("created_at")[:SWEEP_BATCH])
+
+
+def _lose(run: Run, verdict: Verdict, wipe: dict[str, Any]) -> bool:
+    rungs = run.rungs or [new_rung("start", "Start")]
+    broken = next((rung for rung in rungs if rung["state"] in {"running", "waiting"}), rungs[-1])
+    for rung in rungs:
+        if rung["state"] == "waiting":
+            rung["state"] = "skipped"
+    broken.update(state="failed", cause=verdict.cause, fix=verdict.fix)
+    changed = (
+        type(run)
+        ._default_manager.filter(pk=run.pk, state=run.state, claim=run.claim)
+        .update(
+            state=Run.State.LOST,
+            verdict=verdict.code,
+            rungs=rungs,
+            finished_at=timezone.now(),
+            lease_until=None,
+            revision=F("revision") + 1,
+            **wipe,
+        )
+    )
+    return bool(changed)

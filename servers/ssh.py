@@ -1,0 +1,406 @@
+"""SSH, through Fabric's connections: the only module that imports fabric or paramiko.
+
+What holds here: the host key is pinned, keys live in memory, nothing of the machine's own SSH set-up is read (no
+agent, no ~/.ssh, no /etc/ssh, no ~/.fabric.py); commands are constants and every value goes over stdin; every wait
+has a deadline; output is bounded. Connections are kept open and shared by what runs at the same time, since a new
+one costs more than a login; they are keyed by everything that decides who talks to whom, never by Fabric's own
+equality, which leaves the key out.
+"""
+
+import contextlib
+import io
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import paramiko
+from django.conf import settings
+from fabric import Config, Connection
+from paramiko.config import SSHConfig
+
+from dokreg import addresses
+from servers import keys, verdicts
+from servers.verdicts import Verdict
+
+CONNECT_SECONDS = 8
+CHANNEL_SECONDS = 5
+KEEPALIVE_SECONDS = 15
+IDLE_SECONDS = 300
+CHANNELS_PER_CONNECTION = 8  # sshd's MaxSessions is 10 by default
+OUTPUT_LIMIT = 1024 * 1024
+_CHUNK = 32 * 1024
+_DISABLED_ALGORITHMS = {
+    "ciphers": ["3des-cbc", "aes128-cbc", "aes192-cbc", "aes256-cbc"],
+    "macs": ["hmac-md5", "hmac-md5-96", "hmac-sha1", "hmac-sha1-96"],
+}
+
+
+class SSHProblem(Exception):
+    """What went wrong on the way to a command's answer; `verdict` says it for people."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.cause)
+        self.verdict = verdict
+
+
+class Unreachable(SSHProblem):
+    """The server could not be reached or fell silent: trying again later may help."""
+
+
+class Refused(SSHProblem):
+    """The server or dokreg refused: trying again without a change does not help."""
+
+
+class HostKeyUnconfirmed(Refused):
+    """The server's host key is not pinned, or differs from the pinned one; `seen` is what it showed."""
+
+    def __init__(self, verdict: Verdict, *, seen: str) -> None:
+        super().__init__(verdict)
+        self.seen = seen
+
+
+class CommandFailed(SSHProblem):
+    """The command was started and broken off: too much output, or the deadline passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom to talk to and as whom. `host_key` is the pinned OpenSSH line; "" if none is."""
+
+    host: str
+    port: int
+    user: str
+    private_key: str = field(repr=False)
+    host_key: str
+
+    @property
+    def address(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+OnOutput = Callable[[bytes], None]
+
+
+def run(target: Target, command: str, *, stdin: bytes, deadline: float, on_output: OnOutput) -> int:
+    """Run a constant command, hand it `stdin` whole, and give its output (both streams) to `on_output`.
+
+    Answers the exit status. `deadline` is in seconds for everything together. Raises Unreachable, Refused or
+    CommandFailed.
+    """
+    end = time.monotonic() + deadline
+    with _pool.channel(target, end=end) as channel, _closing_at(end, channel) as clock:
+        channel.set_combine_stderr(True)
+        try:
+            channel.exec_command(command)
+            with contextlib.suppress(OSError):  # it ended before it read everything; its status says why
+                channel.sendall(stdin)
+                channel.shutdown_write()
+            _read_all(channel, on_output)
+            status = channel.recv_exit_status()
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise clock.explain(target) from error
+        if status < 0:
+            raise clock.explain(target)
+        return status
+
+
+@contextlib.contextmanager
+def dial(target: Target, command: str, *, deadline: float) -> Iterator[paramiko.Channel]:
+    """A channel to a constant command that is spoken with both ways; like a socket, until the block ends."""
+    end = time.monotonic() + deadline
+    with _pool.channel(target, end=end) as channel, _closing_at(end, channel) as clock:
+        try:
+            channel.exec_command(command)
+            yield channel
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise clock.explain(target) from error
+
+
+def fetch_host_key(target: Target) -> str:
+    """The host key that the server shows now, as `type base64`; nothing is proven or sent. Raises as `run`."""
+    end = time.monotonic() + CONNECT_SECONDS
+    with contextlib.closing(_connect_socket(target)) as sock, _closing_at(end, sock) as clock:
+        transport = paramiko.Transport(sock, disabled_algorithms=_DISABLED_ALGORITHMS)
+        transport.banner_timeout = CONNECT_SECONDS
+        try:
+            transport.start_client(timeout=CONNECT_SECONDS)
+            key = transport.get_remote_server_key()
+            return f"{key.get_name()} {key.get_base64()}"
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise clock.explain(target, silent=True) from error
+        finally:
+            transport.close()
+
+
+def close_all() -> None:
+    """Close every kept connection."""
+    _pool.close_all()
+
+
+def _read_all(channel: paramiko.Channel, on_output: OnOutput) -> None:
+    received = 0
+    while chunk := channel.recv(_CHUNK):
+        received += len(chunk)
+        if received > OUTPUT_LIMIT:
+            raise CommandFailed(verdicts.too_much_output(limit=OUTPUT_LIMIT))
+        on_output(chunk)
+
+
+class _Clock:
+    """Says, after something broke, whether it was the deadline that broke it."""
+
+    def __init__(self) -> None:
+        self.rang = False
+
+    def explain(self, target: Target, *, silent: bool = False) -> SSHProblem:
+        if silent:
+            return Unreachable(verdicts.ssh_silent(address=target.address))
+        if self.rang:
+            return CommandFailed(verdicts.deadline_passed())
+        return Unreachable(verdicts.connection_lost(address=target.address))
+
+
+@contextlib.contextmanager
+def _closing_at(end: float, thing: socket.socket | paramiko.Channel) -> Iterator[_Clock]:
+    """Close a socket or channel when the time is up: paramiko waits without end in several places."""
+    clock = _Clock()
+
+    def ring() -> None:
+        clock.rang = True
+        if isinstance(thing, socket.socket):
+            with contextlib.suppress(OSError):
+                thing.shutdown(socket.SHUT_RDWR)
+        else:
+            # A channel's own close would have to be sent on a connection that may not move any more.
+            transport = thing.get_transport()
+            transport.close()
+            thing.close()
+
+    watchdog = threading.Timer(max(0.0, end - time.monotonic()), ring)
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield clock
+    finally:
+        watchdog.cancel()
+
+
+def _connect_socket(target: Target) -> socket.socket:
+    """A connected socket to a checked address of the host; Unreachable or Refused."""
+    try:
+        endpoints = addresses.resolve(
+            target.host,
+            target.port,
+            deadline=CONNECT_SECONDS,
+            allow_loopback=settings.DOKREG_ALLOW_LOOPBACK,
+            only=settings.DOKREG_ALLOWED_NETWORKS,
+        )
+    except addresses.NameNotFound as error:
+        raise Unreachable(verdicts.name_not_found(host=target.host)) from error
+    except addresses.AddressForbidden as error:
+        raise Refused(verdicts.address_forbidden(address=error.address, loopback=error.loopback)) from error
+    problem: OSError | None = None
+    for endpoint in endpoints:
+        sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
+        sock.settimeout(CONNECT_SECONDS)
+        try:
+            sock.connect(endpoint.address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            sock.close()
+            problem = error
+        else:
+            return sock
+    if isinstance(problem, TimeoutError):
+        raise Unreachable(verdicts.ssh_timeout(address=target.address)) from problem
+    detail = (problem.strerror or "no address") if problem else "no address"
+    raise Unreachable(verdicts.ssh_unreachable(address=target.address, detail=detail.lower())) from problem
+
+
+def _open(target: Target) -> Connection:
+    """A new, authenticated Fabric connection whose host key is the pinned one."""
+    if not target.host_key:
+        seen = fetch_host_key(target)
+        raise HostKeyUnconfirmed(verdicts.host_key_unconfirmed(fingerprint=keys.fingerprint(seen)), seen=seen)
+    sock = _connect_socket(target)
+    connection = Connection(
+        target.host,
+        user=target.user,
+        port=target.port,
+        config=Config(lazy=True, ssh_config=SSHConfig(), overrides={"load_ssh_configs": False, "forward_agent": False}),
+        connect_kwargs={
+            "sock": sock,
+            "pkey": _private_key(target),
+            "allow_agent": False,
+            "look_for_keys": False,
+            "banner_timeout": CONNECT_SECONDS,
+            "auth_timeout": CONNECT_SECONDS,
+            "channel_timeout": CHANNEL_SECONDS,
+            "disabled_algorithms": _DISABLED_ALGORITHMS,
+        },
+        connect_timeout=CONNECT_SECONDS,
+    )
+    _pin(connection, target)
+    with _closing_at(time.monotonic() + CONNECT_SECONDS, sock) as clock:
+        try:
+            connection.open()
+        except Exception as error:
+            # Without this a failed connection leaves a thread and a socket behind.
+            connection.close()
+            connection.client.close()
+            sock.close()
+            raise _explain(error, target, clock) from error
+    connection.transport.set_keepalive(KEEPALIVE_SECONDS)
+    return connection
+
+
+def _private_key(target: Target) -> paramiko.PKey:
+    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
+        with contextlib.suppress(paramiko.SSHException):
+            return kind.from_private_key(io.StringIO(target.private_key))
+    raise Refused(verdicts.private_key_unreadable())
+
+
+def _pin(connection: Connection, target: Target) -> None:
+    name = target.host if target.port == 22 else f"[{target.host}]:{target.port}"
+    entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{name} {target.host_key}")
+    connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    connection.client.get_host_keys().add(name, entry.key.get_name(), entry.key)
+
+
+def _explain(error: Exception, target: Target, clock: _Clock) -> SSHProblem:
+    """Fixed sentences for paramiko's exceptions, whose own text may hold bytes that the other side chose."""
+    if isinstance(error, paramiko.BadHostKeyException):
+        seen = f"{error.key.get_name()} {error.key.get_base64()}"
+        verdict = verdicts.host_key_changed(pinned=keys.fingerprint(target.host_key), seen=keys.fingerprint(seen))
+        return HostKeyUnconfirmed(verdict, seen=seen)
+    if isinstance(error, paramiko.AuthenticationException):
+        return Refused(verdicts.ssh_auth_refused(user=target.user))
+    if clock.rang or (isinstance(error, paramiko.SSHException) and "banner" in str(error)):
+        return Unreachable(verdicts.ssh_silent(address=target.address))
+    if isinstance(error, (paramiko.SSHException, OSError, EOFError)):
+        return Unreachable(verdicts.connection_lost(address=target.address))
+    raise error
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A place for one open connection, and what uses it now."""
+
+    opening: threading.Lock = field(default_factory=threading.Lock)
+    channels: threading.BoundedSemaphore = field(
+        default_factory=lambda: threading.BoundedSemaphore(CHANNELS_PER_CONNECTION)
+    )
+    connection: Connection | None = None
+    users: int = 0
+    used_at: float = 0.0
+
+    @property
+    def is_alive(self) -> bool:
+        return self.connection is not None and bool(self.connection.is_connected)
+
+    def close(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close()
+            connection.client.close()
+
+
+class _Pool:
+    """The open connections of this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[Target, _Kept] = {}
+        self._janitor: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def channel(self, target: Target, *, end: float) -> Iterator[paramiko.Channel]:
+        """A session channel on the kept connection to the target, opened if need be."""
+        kept = self._take(target)
+        try:
+            if not kept.channels.acquire(timeout=max(0.0, end - time.monotonic())):
+                raise Unreachable(verdicts.deadline_passed())
+            try:
+                channel = self._open_channel(kept, target, end=end)
+                try:
+                    yield channel
+                finally:
+                    channel.close()
+            finally:
+                kept.channels.release()
+        finally:
+            self._give_back(kept)
+
+    def _open_channel(self, kept: _Kept, target: Target, *, end: float) -> paramiko.Channel:
+        while True:
+            connection, was_open = self._connection(kept, target)
+            try:
+                return connection.transport.open_session(timeout=CHANNEL_SECONDS)
+            except paramiko.ChannelException as error:
+                # The server allows fewer sessions at once than we use: wait for one to end.
+                if time.monotonic() > end:
+                    raise Unreachable(verdicts.deadline_passed()) from error
+                time.sleep(0.05)
+            except (paramiko.SSHException, OSError, EOFError) as error:
+                with kept.opening:
+                    if kept.connection is connection:
+                        kept.close()
+                if not was_open:  # else it had died unnoticed; nothing has run on it yet, so try once more
+                    raise Unreachable(verdicts.connection_lost(address=target.address)) from error
+
+    def _connection(self, kept: _Kept, target: Target) -> tuple[Connection, bool]:
+        """The open connection, and whether it was open before."""
+        with kept.opening:  # one handshake at a time: sshd drops parallel ones (MaxStartups)
+            was_open = kept.is_alive
+            if not was_open:
+                kept.close()
+                kept.connection = _open(target)
+            return kept.connection, was_open
+
+    def _take(self, target: Target) -> _Kept:
+        with self._lock:
+            kept = self._kept.setdefault(target, _Kept())
+            kept.users += 1
+            if self._janitor is None:
+                self._janitor = threading.Thread(target=self._close_idle_for_ever, daemon=True, name="ssh idle")
+                self._janitor.start()
+            return kept
+
+    def _give_back(self, kept: _Kept) -> None:
+        with self._lock:
+            kept.users -= 1
+            kept.used_at = time.monotonic()
+
+    def _close_idle_for_ever(self) -> None:
+        while True:
+            time.sleep(KEEPALIVE_SECONDS)
+            self.close_idle(older_than=IDLE_SECONDS)
+
+    def close_idle(self, *, older_than: float) -> None:
+        """Close what nothing has used for so many seconds."""
+        limit = time.monotonic() - older_than
+        with self._lock:
+            idle = {key: kept for key, kept in self._kept.items() if not kept.users and kept.used_at <= limit}
+            for key in idle:
+                del self._kept[key]
+        for kept in idle.values():
+            kept.close()
+
+    def close_all(self) -> None:
+        self.close_idle(older_than=0)
+
+
+_pool = _Pool()
+
+
+def _forget_connections() -> None:
+    global _pool  # noqa: PLW0603 - a forked child must not use its parent's sockets
+    _pool = _Pool()
+
+
+os.register_at_fork(after_in_child=_forget_connections)

@@ -1,0 +1,129 @@
+"""The test of a server: can dokreg sign in, is Docker there, does its daemon answer, is there room."""
+
+import re
+
+from django.db import transaction
+
+from dokreg.encryption import SecretUnreadable
+from organisations import audit
+from organisations.models import User
+from servers import docker, runs, ssh, verdicts
+from servers.docker import Stage
+from servers.ladder import Ladder
+from servers.models import Server, ServerTest
+
+STEPS = (("ssh", "SSH"), ("cli", "Docker CLI"), ("daemon", "Docker daemon"), ("disk", "Disk"))
+LITTLE_DISK_KIB = 2 * 1024 * 1024
+
+
+def ask(*, server: Server, asked_by: User | None) -> ServerTest:
+    """Queue a test of the server; a worker runs it."""
+    from servers.tasks import run_server_test  # noqa: PLC0415 - the tasks import this module
+
+    with transaction.atomic():
+        test = ServerTest.objects.create(
+            organisation=server.organisation,
+            server=server,
+            asked_by=asked_by,
+            rungs=Ladder(STEPS, save=_nothing).rungs,
+        )
+        Server.objects.filter(pk=server.pk).update(last_test=test)
+        audit.record("asked for a test", server, actor=asked_by)
+        runs.send(run_server_test, test)
+    return test
+
+
+def ask_unless_running(*, server: Server, asked_by: User | None) -> ServerTest:
+    """The test that is under way, or else a new one: an impatient second click starts nothing."""
+    with transaction.atomic():
+        rows = Server.objects.select_for_update(of=("self",)).select_related("last_test")
+        last = rows.get(pk=server.pk).last_test
+        return last if last and last.is_running else ask(server=server, asked_by=asked_by)
+
+
+def run(test_id: str) -> None:
+    """Run a queued test; leaves quietly if it is gone, or another worker has it."""
+    test = runs.claim(ServerTest, test_id)
+    if test is None:
+        return
+    server = Server.objects.select_related("ssh_key").filter(pk=test.server_id).first()
+    if server is None:
+        return
+    ladder = Ladder(STEPS, save=lambda rungs: runs.save_rungs(test, rungs))
+    ladder.start("ssh")
+    try:
+        docker.probe(docker.host_of(server), on_stage=_Climber(ladder, server.name, server.user).climb)
+    except ssh.HostKeyUnconfirmed as error:
+        note_host_key(server=server, seen=error.seen)
+        ladder.failed("ssh", error.verdict)
+    except ssh.SSHProblem as error:
+        if not ladder.is_over:
+            ladder.failed(ladder.current, error.verdict)
+    except SecretUnreadable:
+        ladder.failed("ssh", verdicts.secret_unreadable())
+    if not ladder.is_over:
+        ladder.failed(ladder.current, verdicts.connection_lost(address=server.address))
+    if ladder.rungs[0]["state"] == "passed":
+        note_host_key(server=server, seen="")
+    runs.finish(test, ladder.verdict, failed=ladder.has_failed)
+
+
+def note_host_key(*, server: Server, seen: str) -> None:
+    """Keep the host key that was shown in place of the pinned one, or "" once the pinned one was shown.
+
+    Only for the place that was reached: a server that was moved meanwhile must not be offered the key of
+    the old place.
+    """
+    place = Server.objects.filter(pk=server.pk, host=server.host, port=server.port, host_key=server.host_key)
+    place.exclude(seen_host_key=seen).update(seen_host_key=seen)
+
+
+class _Climber:
+    """Turns the stages of the probe into rungs."""
+
+    def __init__(self, ladder: Ladder, server: str, user: str) -> None:
+        self.ladder, self.server, self.user = ladder, server, user
+
+    def climb(self, stage: Stage) -> None:
+        if self.ladder.has_failed:
+            return
+        climb_to_daemon(self.ladder, stage, server=self.server, user=self.user)
+        if stage.name == "daemon" and stage.status == 0:
+            self.ladder.start("disk")
+        elif stage.name == "disk":
+            self._disk(stage)
+
+    def _disk(self, stage: Stage) -> None:
+        found = re.search(r"\s(\d+)\s+(\d+)\s+(\d+)\s+(\d+)%\s+(/.*)$", stage.output.strip())
+        if found is None:
+            self.ladder.passed("disk", fact="not known")
+            return
+        free, mount = int(found[3]), found[5]
+        fact = f"{free / 1024 / 1024:.1f} GiB free on {mount}"
+        if free < LITTLE_DISK_KIB:
+            self.ladder.warned("disk", verdicts.disk_low(server=self.server, free=fact), fact=fact)
+        else:
+            self.ladder.passed("disk", fact=fact)
+
+
+def climb_to_daemon(ladder: Ladder, stage: Stage, *, server: str, user: str) -> None:
+    """The rungs that every test shares: SSH holds once anything answers, then the CLI, then the daemon."""
+    if stage.name == "cli":
+        ladder.passed(ladder.rungs[0]["name"])
+        if stage.status != 0:
+            ladder.failed("cli", verdicts.of_cli(stage.output, stage.status, server=server), words=stage.output)
+            return
+        ladder.passed("cli", milliseconds=stage.milliseconds)
+        ladder.start("daemon")
+    elif stage.name == "daemon":
+        cli, daemon = docker.versions(stage.output)
+        ladder.note("cli", fact=cli)
+        if stage.status != 0:
+            verdict = verdicts.of_daemon(stage.output, stage.status, server=server, user=user)
+            ladder.failed("daemon", verdict, words=docker.without_answer(stage.output))
+            return
+        ladder.passed("daemon", fact=daemon)
+
+
+def _nothing(_rungs: object) -> None:
+    """For a ladder that nobody watches."""
