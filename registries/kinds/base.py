@@ -1,8 +1,5 @@
 """What a registry provider must tell dokreg, and the rules that hold for all of them."""
 
-# Hooks that take more than this provider needs; texts about secrets, none of them one.
-# ruff: noqa: ARG002, S105
-
 import re
 from collections.abc import Callable
 from typing import ClassVar

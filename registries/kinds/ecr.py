@@ -1,8 +1,5 @@
 """Amazon's Elastic Container Registry, private and public."""
 
-# Hooks that take more than this provider needs; texts about secrets, none of them one.
-# ruff: noqa: ARG002, S105
-
 import base64
 import binascii
 import re

@@ -1,8 +1,5 @@
 """Any other registry that speaks the Registry HTTP API v2."""
 
-# Hooks that take more than this provider needs; texts about secrets, none of them one.
-# ruff: noqa: ARG002, S105
-
 from registries.kinds.base import Kind
 
 

@@ -1,8 +1,5 @@
 """GitLab's container registry, on gitlab.com and on one's own host."""
 
-# Hooks that take more than this provider needs; texts about secrets, none of them one.
-# ruff: noqa: ARG002, S105
-
 import re
 
 from registries.kinds.base import Kind

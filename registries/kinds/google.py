@@ -1,8 +1,5 @@
 """Google's Artifact Registry and its predecessor, Container Registry."""
 
-# Hooks that take more than this provider needs; texts about secrets, none of them one.
-# ruff: noqa: ARG002, S105
-
 import base64
 import binascii
 import json

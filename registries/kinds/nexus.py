@@ -1,7 +1,6 @@
 """Sonatype Nexus Repository, which everybody runs on a host of their own."""
 
 # Texts about secrets, none of them one.
-# ruff: noqa: S105
 
 from registries.kinds.base import Kind
 

@@ -1,7 +1,6 @@
 """Red Hat Quay, on quay.io and on one's own host."""
 
 # Texts about secrets, none of them one.
-# ruff: noqa: S105
 
 import re
 

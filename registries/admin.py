@@ -1,0 +1,126 @@
+"""Registries and their tests in Django's admin."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+
+from dokreg.encryption import SecretUnreadable, validate_secret
+from dokreg.read_only_admin import ReadOnlyAdmin
+from organisations.scoped_admin import BY_ORGANISATION, OwnedAdminForm, ScopedAdmin
+from registries import kinds, references, saving, testing
+from registries.models import Registry, RegistryTest
+
+KEPT = "Stored encrypted and never shown. Leave it empty to keep the stored one."
+
+
+class RegistryAdminForm(OwnedAdminForm):
+    """Takes a password, and never shows one; another host asks for it again."""
+
+    kind = forms.ChoiceField(label="Provider", choices=[(kind.slug, kind.name) for kind in kinds.all_kinds()])
+    password = forms.CharField(
+        label="Password / Token",
+        strip=False,
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "size": 60}, render_value=False),
+        help_text=KEPT,
+        validators=[validate_secret],
+    )
+
+    def clean_url(self) -> str:
+        try:
+            return references.normalise_host(self.cleaned_data["url"])
+        except references.InvalidHost as error:
+            raise ValidationError(str(error)) from error
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if not self.errors:
+            self._check_password(cleaned)
+            self._check_provider(cleaned)
+            self._check_image_prefix(cleaned)
+        return cleaned
+
+    def _check_password(self, cleaned: dict[str, Any]) -> None:
+        if cleaned["password"]:
+            return
+        if self.instance._state.adding:
+            self.add_error("password", "Enter the password or token.")
+        elif "url" in self.changed_data and cleaned["url"] != self.initial["url"]:
+            self.add_error("password", "Enter it again: the stored one goes to no other host.")
+
+    def _check_provider(self, cleaned: dict[str, Any]) -> None:
+        kind = kinds.get(cleaned["kind"])
+        complaints = {
+            "url": kind.check_host(cleaned["url"]),
+            "username": kind.check_username(cleaned["username"]),
+            "password": kind.check_secret(cleaned["password"], cleaned["username"])
+            if cleaned.get("password")
+            else None,
+        }
+        for name, complaint in complaints.items():
+            if complaint and name not in self.errors:
+                self.add_error(name, complaint)
+
+    def _check_image_prefix(self, cleaned: dict[str, Any]) -> None:
+        try:
+            cleaned["image_prefix"] = references.normalise_image_prefix(
+                cleaned.get("image_prefix") or "", host=cleaned.get("url", "")
+            )
+        except references.InvalidImagePrefix as error:
+            self.add_error("image_prefix", str(error))
+
+
+@admin.register(Registry)
+class RegistryAdmin(ScopedAdmin):
+    form = RegistryAdminForm
+    list_display = ["name", "organisation", "kind", "url", "username", "image_prefix", "server", "secret_changed_at"]
+    list_filter = ["kind", BY_ORGANISATION]
+    list_select_related = ["organisation", "server"]
+    search_fields = ["name", "url", "username", "organisation__name"]
+    fields = [
+        "organisation",
+        "name",
+        "kind",
+        "url",
+        "username",
+        "password",
+        "image_prefix",
+        "server",
+        "secret_changed_at",
+        "created_at",
+    ]
+    readonly_fields = ["secret_changed_at", "created_at"]
+    actions = ["test_chosen"]
+
+    def save_model(self, request: Any, obj: Registry, form: Any, change: Any) -> None:  # noqa: ARG002
+        saving.save_registry(registry=obj, password=form.cleaned_data["password"] or None, by=request.user)
+
+    @admin.action(description="Test the chosen registries", permissions=["view"])
+    def test_chosen(self, request: Any, chosen: QuerySet[Registry]) -> None:
+        unreadable = [registry.name for registry in chosen if not _ask(registry, request)]
+        if len(chosen) > len(unreadable):
+            messages.success(request, f"Tests asked for: {len(chosen) - len(unreadable)}.")
+        if unreadable:
+            messages.error(request, f"The stored secret cannot be opened any more: {', '.join(unreadable)}.")
+
+
+@admin.register(RegistryTest)
+class RegistryTestAdmin(ReadOnlyAdmin, ScopedAdmin):
+    member_permission = "registries.{}_registry"
+    list_display = ["registry", "url", "organisation", "server_name", "state", "verdict", "asked_by", "created_at"]
+    list_filter = ["state", BY_ORGANISATION]
+    list_select_related = ["registry", "organisation", "asked_by"]
+    search_fields = ["registry__name", "url", "verdict"]
+    exclude = ["claim", "credentials_mark", "draft_password"]
+
+
+def _ask(registry: Registry, request: Any) -> bool:
+    """Whether the registry could be tested: its secret opens."""
+    try:
+        testing.ask(registry=registry, server=registry.server, asked_by=request.user)
+    except SecretUnreadable:
+        return False
+    return True

@@ -1,0 +1,290 @@
+"""The Test: climbs SSH → Docker CLI → daemon → login → pull right on the very host that will pull."""
+
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from dokreg import addresses
+from dokreg.encryption import SecretUnreadable
+from organisations import audit
+from organisations.models import Organisation, User
+from registries import kinds, references, verdicts
+from registries.models import Draft, Registry, RegistryTest, credentials_mark
+from registries.pull_right import PullRefused, check_pull_right
+from servers import docker, runs, ssh
+from servers import verdicts as host_verdicts
+from servers.docker import Host, Stage
+from servers.ladder import Ladder
+from servers.models import Server
+from servers.testing import climb_to_daemon
+from servers.verdicts import Verdict
+
+RESOLVE_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What is tested: a kind's slug, the normalised host, the account, and where images lie."""
+
+    kind: str
+    url: str
+    username: str
+    password: str = field(repr=False)
+    image_prefix: str = ""
+
+    @property
+    def mark(self) -> str:
+        return credentials_mark(url=self.url, username=self.username, password=self.password)
+
+
+def ask_for_draft(
+    *, organisation: Organisation, credentials: Credentials, server: Server | None, image: str, asked_by: User
+) -> RegistryTest:
+    """Queue a test of credentials that are not saved; they are wiped when it ends."""
+    return _ask(
+        organisation=organisation,
+        registry=None,
+        credentials=credentials,
+        server=server,
+        image=image,
+        asked_by=asked_by,
+    )
+
+
+def ask(*, registry: Registry, server: Server | None, image: str = "", asked_by: User | None) -> RegistryTest:
+    """Queue a test of a saved registry on a server, or on dokreg's own host for None."""
+    return _ask(
+        organisation=registry.organisation,
+        registry=registry,
+        credentials=credentials_of(registry),
+        server=server,
+        image=image,
+        asked_by=asked_by,
+    )
+
+
+def credentials_of(registry: Registry) -> Credentials:
+    """The stored credentials, opened; raises SecretUnreadable."""
+    return Credentials(
+        kind=registry.kind,
+        url=registry.url,
+        username=registry.username,
+        password=registry.password.reveal(),
+        image_prefix=registry.image_prefix,
+    )
+
+
+def adopt_tests(*, registry: Registry, by: User) -> None:
+    """Count the person's tests of exactly these credentials, made before saving, as the registry's."""
+    mark = registry.credentials_mark
+    tests = RegistryTest.objects.of(registry.organisation)
+    tests.filter(registry=None, asked_by=by, credentials_mark=mark).update(registry=registry)
+    newest = tests.filter(registry=registry, credentials_mark=mark).first()
+    if newest is not None:
+        Registry.objects.filter(pk=registry.pk).update(last_test=newest)
+
+
+def run(test_id: str) -> None:
+    """Run a queued test; leaves quietly if it is gone, or another worker has it."""
+    test = runs.claim(RegistryTest, test_id)
+    if test is None:
+        return
+    ladder = Ladder(steps(test), save=lambda rungs: runs.save_rungs(test, rungs))
+    ladder.start(ladder.rungs[0]["name"])
+    try:
+        _climb(test, ladder)
+    except ssh.HostKeyUnconfirmed as error:
+        Server.objects.filter(pk=test.server_id).update(seen_host_key=error.seen)
+        ladder.failed(ladder.current, error.verdict)
+    except ssh.SSHProblem as error:
+        ladder.failed(ladder.current, error.verdict)
+    except SecretUnreadable:
+        ladder.failed(ladder.current, host_verdicts.secret_unreadable())
+    if not ladder.is_over:
+        ladder.failed(ladder.current, host_verdicts.connection_lost(address=test.server_name or docker.OWN_HOST))
+    runs.finish(test, ladder.verdict, failed=ladder.has_failed, draft_password=None)
+
+
+def steps(test: RegistryTest) -> list[tuple[str, str]]:
+    """The rungs of this test: SSH only where there is a server, pull right only where an image is named."""
+    first = ("ssh", "SSH") if test.server_name else ("host", "dokreg's own host")
+    last = [("pull", "Pull right")] if test.image else []
+    return [first, ("cli", "Docker CLI"), ("daemon", "Docker daemon"), ("login", "Login"), *last]
+
+
+def _ask(
+    *,
+    organisation: Organisation,
+    registry: Registry | None,
+    credentials: Credentials,
+    server: Server | None,
+    image: str,
+    asked_by: User | None,
+) -> RegistryTest:
+    from registries.tasks import run_registry_test
+
+    with transaction.atomic():
+        test = RegistryTest(
+            organisation=organisation,
+            registry=registry,
+            server=server,
+            server_name=server.name if server else "",
+            image=image,
+            kind=credentials.kind,
+            url=credentials.url,
+            username=credentials.username,
+            image_prefix=credentials.image_prefix,
+            credentials_mark=credentials.mark,
+            asked_by=asked_by,
+        )
+        if registry is None:
+            test.draft_password = credentials.password
+        test.rungs = Ladder(steps(test), save=lambda _rungs: None).rungs
+        test.save()
+        if registry is not None:
+            Registry.objects.filter(pk=registry.pk).update(last_test=test)
+        place = server.name if server else docker.OWN_HOST
+        audit.record(
+            "asked for a test",
+            registry or organisation,
+            actor=asked_by,
+            registry=credentials.url,
+            place=place,
+        )
+        runs.send(run_registry_test, test)
+    return test
+
+
+def _climb(test: RegistryTest, ladder: Ladder) -> None:
+    server = Server.objects.select_related("ssh_key").filter(pk=test.server_id).first() if test.server_id else None
+    if server is None and test.server_name:
+        ladder.failed(ladder.current, host_verdicts.server_gone(server=test.server_name))
+        return
+    credentials = _credentials_of_test(test)
+    ladder.hide(credentials.password)
+    host = docker.host_of(server)
+    if server is None and (verdict := _refusal_of_own_host(credentials)):
+        ladder.failed(ladder.current, verdict)
+        return
+    climber = _Climber(ladder, host, credentials)
+    docker.login(
+        host,
+        run_id=test.pk,
+        registry=credentials.url,
+        username=credentials.username,
+        password=credentials.password,
+        with_trial=not kinds.get(credentials.kind).proves_password(credentials.url),
+        on_stage=climber.climb,
+    )
+    if test.image and not ladder.has_failed:
+        _check_pull(test.image, ladder, host, credentials)
+
+
+def _credentials_of_test(test: RegistryTest) -> Credentials:
+    if test.registry is not None:
+        return credentials_of(test.registry)
+    if test.draft_password is None:
+        raise SecretUnreadable("The draft's secret is gone.")
+    return Credentials(test.kind, test.url, test.username, test.draft_password.reveal(), test.image_prefix)
+
+
+def _refusal_of_own_host(credentials: Credentials) -> Verdict | None:
+    """dokreg's own host stands inside somebody's network; it talks to no address that a person may not reach."""
+    if not settings.DOKREG_LOCAL_DOCKER:
+        return host_verdicts.own_host_not_used()
+    host, _colon, port = (
+        credentials.url.rpartition(":") if credentials.url.count(":") == 1 else (credentials.url, "", "")
+    )
+    try:
+        addresses.resolve(
+            host.strip("[]"),
+            int(port or 443),
+            deadline=RESOLVE_SECONDS,
+            allow_loopback=settings.DOKREG_ALLOW_LOOPBACK,
+            only=settings.DOKREG_ALLOWED_NETWORKS,
+        )
+    except addresses.AddressForbidden as error:
+        return host_verdicts.address_forbidden(address=error.address, loopback=error.loopback)
+    except addresses.NameNotFound:
+        return None  # the daemon may know the name, or reach it through a proxy; Docker's own words are better
+    return None
+
+
+class _Climber:
+    """Turns the stages of the login script into rungs."""
+
+    def __init__(self, ladder: Ladder, host: Host, credentials: Credentials) -> None:
+        self.ladder, self.host, self.credentials = ladder, host, credentials
+        self.kind = kinds.get(credentials.kind)
+        self.login_milliseconds = 0
+
+    def climb(self, stage: Stage) -> None:
+        if self.ladder.has_failed:
+            return
+        climb_to_daemon(self.ladder, stage, server=self.host.label, user=self.host.user)
+        if stage.name == "daemon" and stage.status == 0:
+            self.ladder.start("login")
+        elif stage.name == "login":
+            self._login(stage)
+        elif stage.name == "trial":
+            self._trial(stage)
+
+    def _login(self, stage: Stage) -> None:
+        self.login_milliseconds = stage.milliseconds
+        if stage.status != 0:
+            words = verdicts.clean_output(self.ladder.scrubbed(stage.output))
+            verdict = verdicts.of_login(
+                words,
+                status=stage.status,
+                kind=self.kind,
+                host=self.credentials.url,
+                server=self.host.label,
+                user=self.host.user,
+            )
+            self.ladder.failed("login", verdict, words=words, milliseconds=stage.milliseconds)
+        elif self.kind.proves_password(self.credentials.url):
+            self._passed()
+
+    def _trial(self, stage: Stage) -> None:
+        if stage.status == 0:
+            verdict = verdicts.accepts_any_password(host=self.credentials.url)
+            self.ladder.warned("login", verdict, milliseconds=self.login_milliseconds)
+        else:
+            self._passed()
+
+    def _passed(self) -> None:
+        fact = f"as {self.credentials.username}"
+        self.ladder.passed("login", fact=fact, milliseconds=self.login_milliseconds)
+
+
+def _check_pull(image: str, ladder: Ladder, host: Host, credentials: Credentials) -> None:
+    ladder.start("pull")
+    reference = references.compose(host=credentials.url, image_prefix=credentials.image_prefix, image=image)
+    try:
+        digest = check_pull_right(
+            host,
+            reference=reference,
+            registry=credentials.url,
+            username=credentials.username,
+            password=credentials.password,
+        )
+    except PullRefused as refused:
+        words = ladder.scrubbed(refused.words)
+        verdict = verdicts.of_pull(
+            words,
+            kind=kinds.get(credentials.kind),
+            host=credentials.url,
+            reference=str(reference),
+            server=host.label,
+            user=host.user,
+        )
+        ladder.failed("pull", verdict, words=words)
+    else:
+        ladder.passed("pull", fact=f"{reference} is {digest}")
+
+
+def end_drafts() -> int:
+    """Delete what was pasted or typed and never saved; answers how many."""
+    return Draft.objects.filter(expires_at__lt=timezone.now()).delete()[0]

@@ -1,0 +1,104 @@
+"""One registry: its facts and its tests, changing and deleting it."""
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_safe
+
+from organisations import audit
+from organisations.access import OrganisationRequest, requires
+from organisations.deletion import StillUsed, used_by
+from registries import saving
+from registries.forms import RegistryForm, SavedTestForm
+from registries.models import Draft, Registry, RegistryTest
+from registries.views.workbench import form_answer, keep_typed, redirected, saved_draft, show_workbench
+
+HISTORY = 20
+
+
+@require_safe
+@requires("registries.view_registry")
+def show(request: OrganisationRequest, registry_id: str) -> HttpResponse:
+    registry = one_registry(request, registry_id)
+    return show_detail(request, registry, SavedTestForm(registry=registry))
+
+
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "HEAD", "POST"])
+@requires("registries.change_registry")
+def edit(request: OrganisationRequest, registry_id: str) -> HttpResponse:
+    registry = one_registry(request, registry_id)
+    draft = saved_draft(request)
+    if request.method != "POST":
+        test = RegistryTest.objects.of(request.organisation).filter(
+            pk=request.GET.get("test", ""), asked_by=request.user
+        )
+        return show_workbench(request, edit_form(request, registry, draft), test=test.first())
+    form = edit_form(request, registry, draft, bound=True)
+    if not form.is_valid():
+        return form_answer(request, keep_typed(request, form))
+    saving.save_registry(registry=form.save(commit=False), password=form.new_secret, by=request.user)
+    for warning in form.warnings:
+        messages.warning(request, warning)
+    messages.success(request, f"{registry.name} is saved.")
+    return redirected(request, registry.get_absolute_url())
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@requires("registries.delete_registry")
+def delete(request: OrganisationRequest, registry_id: str) -> HttpResponse:
+    registry = one_registry(request, registry_id)
+    if request.method == "POST":
+        try:
+            saving.delete_registry(registry=registry)
+        except StillUsed as error:
+            messages.error(request, str(error))
+            return redirect(registry.get_absolute_url())
+        messages.success(request, f"{registry.name} is deleted.")
+        return redirect("registries:list", organisation=request.organisation.slug)
+    context = {"section": "registries", "registry": registry, "users": used_by(registry)}
+    return render(request, "registries/delete.html", context)
+
+
+def show_detail(
+    request: OrganisationRequest, registry: Registry, form: SavedTestForm, *, status: int = 200
+) -> HttpResponse:
+    """The page of a registry."""
+    may_audit = "organisations.view_auditentry" in request.may
+    context = {
+        "section": "registries",
+        "registry": registry,
+        "form": form,
+        "test": registry.last_test,
+        "history": registry.tests.select_related("asked_by")[:HISTORY],
+        "users": used_by(registry),
+        "entries": audit.entries_of(registry) if may_audit else [],
+        "secret_url": registry.provider.secret_url(registry.url),
+    }
+    return render(request, "registries/detail.html", context, status=status)
+
+
+def one_registry(request: OrganisationRequest, registry_id: str) -> Registry:
+    """The organisation's registry with this id, or 404."""
+    rows = Registry.objects.of(request.organisation).select_related("organisation", "server", "last_test__asked_by")
+    return get_object_or_404(rows, pk=registry_id)
+
+
+def edit_form(
+    request: OrganisationRequest,
+    registry: Registry,
+    draft: Draft | None,
+    *,
+    bound: bool = False,
+    form_class: type[RegistryForm] = RegistryForm,
+) -> RegistryForm:
+    """The form of a saved registry."""
+    return form_class(
+        request.POST if bound else None,
+        instance=registry,
+        initial={name: value for name, value in draft.values.items() if value} | {"draft": draft.pk} if draft else None,
+        organisation=request.organisation,
+        kind=registry.provider,
+        draft=draft,
+    )

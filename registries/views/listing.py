@@ -1,0 +1,61 @@
+"""Settings → Registries."""
+
+from django.core.paginator import Paginator
+from django.db.models import F, Q, QuerySet
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from organisations.access import OrganisationRequest, requires
+from organisations.deletion import count_users
+from registries import kinds
+from registries.models import Registry
+
+PAGE_SIZE = 25
+SORTS = {
+    "name": "name",
+    "url": "url",
+    "username": "username",
+    "tested": "last_test__created_at",
+    "added": "created_at",
+}
+
+
+@require_safe
+@requires("registries.view_registry")
+def show_list(request: OrganisationRequest) -> HttpResponse:
+    query, sort = request.GET.get("q", "").strip(), request.GET.get("sort", "name")
+    kind = request.GET.get("provider", "")
+    rows = _sorted(_found(Registry.objects.of(request.organisation), query, kind), sort)
+    page = Paginator(rows.select_related("last_test", "server"), PAGE_SIZE).get_page(request.GET.get("page"))
+    uses = count_users(list(page.object_list))
+    for registry in page.object_list:
+        registry.organisation = request.organisation
+        registry.uses = uses.get(registry.pk, 0)
+    context = {
+        "section": "registries",
+        "page_obj": page,
+        "query": query,
+        "sort": sort,
+        "provider": kind,
+        "providers": kinds.all_kinds(),
+        "is_filtered": bool(query or kind),
+    }
+    return render(request, "registries/list.html", context)
+
+
+def _found(rows: QuerySet[Registry], query: str, kind: str) -> QuerySet[Registry]:
+    if query:
+        rows = rows.filter(
+            Q(name__icontains=query)
+            | Q(url__icontains=query)
+            | Q(username__icontains=query)
+            | Q(image_prefix__icontains=query)
+        )
+    return rows.filter(kind=kind) if kind else rows
+
+
+def _sorted(rows: QuerySet[Registry], sort: str) -> QuerySet[Registry]:
+    column = SORTS.get(sort.removeprefix("-"), "name")
+    order = F(column).desc(nulls_last=True) if sort.startswith("-") else F(column).asc(nulls_last=True)
+    return rows.order_by(order, "pk")

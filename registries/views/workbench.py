@@ -1,0 +1,84 @@
+"""The form of a registry beside the ladder of its test, and how both come back."""
+
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django_htmx.http import HttpResponseClientRedirect, reswap, retarget
+
+from organisations.access import OrganisationRequest
+from registries import saving
+from registries.forms import RegistryForm
+from registries.models import Draft, RegistryTest
+
+
+def show_workbench(
+    request: OrganisationRequest, form: RegistryForm, *, test: RegistryTest | None = None, status: int = 200
+) -> HttpResponse:
+    """The whole page, or only its middle for htmx."""
+    template = "registries/form.html#workbench" if request.htmx else "registries/form.html"
+    context = {
+        "section": "registries",
+        "form": form,
+        "kind": form.kind,
+        "secret_url": form.kind.secret_url(form["url"].value() or form.kind.default_host),
+        "note": form.saved_draft.values.get("note", "") if form.saved_draft else "",
+        "test": test,
+        "warnings": form.warnings,
+        **_addresses(request, form),
+    }
+    response = render(request, template, context, status=status)
+    response.headers["Vary"] = "HX-Request"
+    return response
+
+
+def _addresses(request: OrganisationRequest, form: RegistryForm) -> dict[str, object]:
+    """Where the form's buttons lead: the saved registry's own addresses, or those of its provider's page."""
+    slug, registry = request.organisation.slug, form.instance
+    if registry._state.adding:
+        return {
+            "registry": None,
+            "form_address": reverse("registries:add", args=[slug, form.kind.slug]),
+            "test_address": reverse("registries:test_draft", args=[slug, form.kind.slug]),
+            "cancel_address": reverse("registries:list", args=[slug]),
+        }
+    return {
+        "registry": registry,
+        "form_address": reverse("registries:edit", args=[slug, registry.pk]),
+        "test_address": reverse("registries:test_edit", args=[slug, registry.pk]),
+        "cancel_address": registry.get_absolute_url(),
+    }
+
+
+def form_answer(request: OrganisationRequest, form: RegistryForm, *, test: RegistryTest | None = None) -> HttpResponse:
+    """The form as it was typed, with its errors, or with the test that has just been asked for."""
+    response = show_workbench(request, form, test=test, status=200 if test else 422)
+    return retarget(reswap(response, "outerHTML"), "#workbench")
+
+
+def keep_typed(request: OrganisationRequest, form: RegistryForm) -> RegistryForm:
+    """Keep a typed secret for the next try, so that an error elsewhere does not lose it.
+
+    In the browser the field itself is kept; this serves those without JavaScript.
+    """
+    typed = request.POST.get("password", "")
+    if request.htmx or not typed or "password" in form.errors:
+        return form
+    draft = saving.keep_draft(
+        organisation=request.organisation, by=request.user, values=form.typed_values, password=typed
+    )
+    form.saved_draft = draft
+    form.data = form.data.copy()  # type: ignore[assignment,union-attr]
+    form.data["draft"] = draft.pk  # type: ignore[index]
+    form.fields["password"].widget.attrs["placeholder"] = "Kept from before; leave empty to use it"
+    return form
+
+
+def saved_draft(request: OrganisationRequest) -> Draft | None:
+    """The draft that the form or the address names."""
+    name = request.POST.get("draft") or request.GET.get("draft") or ""
+    return saving.draft_of(organisation=request.organisation, by=request.user, draft_id=name)
+
+
+def redirected(request: OrganisationRequest, address: str) -> HttpResponse:
+    """To another page, whoever asks."""
+    return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
