@@ -8,7 +8,7 @@ row or column; forms, serializers and `repr` would show it; one unreadable row w
 import hmac
 import json
 from collections.abc import Iterator
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 
 from cryptography.fernet import InvalidToken
 from django.apps import apps
@@ -88,7 +88,7 @@ def validate_secret(value: str) -> None:
 class SecretDescriptor(DeferredAttribute):
     """Encrypts what is assigned at once, so that a model instance never holds a secret in clear."""
 
-    field: "SecretField"
+    field: Any  # the SecretField; so named, it would be read as one of its values
 
     def __set__(self, instance: models.Model, value: object) -> None:
         instance.__dict__[self.field.attname] = self.field.sealed(instance, value)
@@ -98,6 +98,15 @@ class SecretField(EncryptedTextField):  # type: ignore[misc]  # the package has 
     """An encrypted text column bound to its model, field and row; its value is a `Secret` or None."""
 
     descriptor_class = SecretDescriptor
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, instance: None, owner: object) -> Self: ...
+        @overload
+        def __get__(self, instance: models.Model, owner: object) -> Secret: ...
+        def __get__(self, instance: object, owner: object) -> object: ...
+        def __set__(self, instance: models.Model, value: Secret | str) -> None: ...
 
     def bind_of(self, instance: models.Model) -> str:
         """What a value is bound to: `app.model.field:primary key`."""
@@ -142,6 +151,22 @@ class SecretField(EncryptedTextField):  # type: ignore[misc]  # the package has 
     def clone(self) -> Self:
         clone: Self = super().clone()
         return clone
+
+
+class OptionalSecretField(SecretField):
+    """The same, where there may be none."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options | {"null": True})
+
+    if TYPE_CHECKING:
+
+        @overload  # type: ignore[override]  # wider on purpose: here there may be none
+        def __get__(self, instance: None, owner: object) -> Self: ...
+        @overload
+        def __get__(self, instance: models.Model, owner: object) -> Secret | None: ...
+        def __get__(self, instance: object, owner: object) -> object: ...
+        def __set__(self, instance: models.Model, value: Secret | str | None) -> None: ...
 
 
 def secret_fields() -> Iterator[SecretField]:

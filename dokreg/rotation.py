@@ -108,7 +108,7 @@ def _swap(field: SecretField, row: Row) -> bool:
     fresh = first.encrypt(field.fernet.decrypt(row.token))
     with connection.cursor() as cursor:
         cursor.execute(statement, [binary(fresh), row.pk, binary(row.token)])
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
 def number_of_keys() -> int:

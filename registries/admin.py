@@ -20,7 +20,8 @@ class RegistryAdminForm(OwnedAdminForm):
     """Takes a password, and never shows one; another host asks for it again."""
 
     kind = forms.ChoiceField(label="Provider", choices=[(kind.slug, kind.name) for kind in kinds.all_kinds()])
-    password = forms.CharField(
+    # Not “password”: Django lets no form field have the name of a column that is not editable.
+    new_password = forms.CharField(
         label="Password / Token",
         strip=False,
         required=False,
@@ -44,20 +45,20 @@ class RegistryAdminForm(OwnedAdminForm):
         return cleaned
 
     def _check_password(self, cleaned: dict[str, Any]) -> None:
-        if cleaned["password"]:
+        if cleaned["new_password"]:
             return
         if self.instance._state.adding:
-            self.add_error("password", "Enter the password or token.")
+            self.add_error("new_password", "Enter the password or token.")
         elif "url" in self.changed_data and cleaned["url"] != self.initial["url"]:
-            self.add_error("password", "Enter it again: the stored one goes to no other host.")
+            self.add_error("new_password", "Enter it again: the stored one goes to no other host.")
 
     def _check_provider(self, cleaned: dict[str, Any]) -> None:
         kind = kinds.get(cleaned["kind"])
         complaints = {
             "url": kind.check_host(cleaned["url"]),
             "username": kind.check_username(cleaned["username"]),
-            "password": kind.check_secret(cleaned["password"], cleaned["username"])
-            if cleaned.get("password")
+            "new_password": kind.check_secret(cleaned["new_password"], cleaned["username"])
+            if cleaned.get("new_password")
             else None,
         }
         for name, complaint in complaints.items():
@@ -86,7 +87,7 @@ class RegistryAdmin(ScopedAdmin):
         "kind",
         "url",
         "username",
-        "password",
+        "new_password",
         "image_prefix",
         "server",
         "secret_changed_at",
@@ -96,7 +97,7 @@ class RegistryAdmin(ScopedAdmin):
     actions = ["test_chosen"]
 
     def save_model(self, request: Any, obj: Registry, form: Any, change: Any) -> None:  # noqa: ARG002
-        saving.save_registry(registry=obj, password=form.cleaned_data["password"] or None, by=request.user)
+        saving.save_registry(registry=obj, password=form.cleaned_data["new_password"] or None, by=request.user)
 
     @admin.action(description="Test the chosen registries", permissions=["view"])
     def test_chosen(self, request: Any, chosen: QuerySet[Registry]) -> None:

@@ -155,14 +155,14 @@ class RegistryForm(forms.ModelForm[Registry]):
     def _kept_secret(self, cleaned: dict[str, Any]) -> str:
         """What a blank field stands for; raises ValidationError if it stands for nothing."""
         if self.saved_draft is not None and self.saved_draft.password is not None:
-            return self.saved_draft.password.reveal()
+            return str(self.saved_draft.password.reveal())
         if self._is_new:
             raise ValidationError("Enter the password or token.")
         if "url" in cleaned and cleaned["url"] != self.was[0]:
             raise ValidationError(
                 "Enter the password again: the host has changed, and the stored one goes to no other host."
             )
-        return self.instance.password.reveal()
+        return str(self.instance.password.reveal())
 
     def _clean_images(self, cleaned: dict[str, Any]) -> None:
         if "url" not in cleaned:

@@ -9,7 +9,7 @@ from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 
-from dokreg.encryption import SecretField
+from dokreg.encryption import OptionalSecretField, SecretField
 from organisations.models import OwnedByOrganisation, OwnedQuerySet, User
 from registries import kinds
 from servers.docker import OWN_HOST
@@ -115,7 +115,7 @@ class RegistryTest(Run):
     url = models.CharField(max_length=260)
     username = models.CharField(max_length=255)
     image_prefix = models.CharField(max_length=200, blank=True)
-    draft_password = SecretField(null=True, editable=False)
+    draft_password = OptionalSecretField(editable=False)
     credentials_mark = models.CharField(max_length=64, blank=True, help_text="Tells equal credentials apart.")
 
     objects = OwnedQuerySet.as_manager()
@@ -150,7 +150,7 @@ class Draft(OwnedByOrganisation):
     created_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     expires_at = models.DateTimeField()
     values = models.JSONField(default=dict, help_text="Form field → text; nothing secret.")
-    password = SecretField(null=True, editable=False)
+    password = OptionalSecretField(editable=False)
 
     objects = OwnedQuerySet.as_manager()
 

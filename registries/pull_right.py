@@ -63,7 +63,7 @@ class _ChannelConnection(http.client.HTTPConnection):
 
     def __init__(self, channel: Channel) -> None:
         super().__init__("docker")
-        self.sock = _ChannelSocket(channel)  # type: ignore[assignment]
+        self.sock = _ChannelSocket(channel)
 
     def connect(self) -> None:
         raise http.client.NotConnected

@@ -46,6 +46,7 @@ _PROLOGUE = r"""
     t() { N=$1; shift; if [ -n "$T" ]; then $T "$N" "$@"; else "$@"; fi; };
 """
 _PROBE = r"""
+    say shell 0;
     if command -v docker >/dev/null 2>&1; then :; else echo "docker: command not found"; say cli 127; exit 0; fi;
     say cli 0; V=$(t 15 docker version --format "context={{.Client.Context}} {{json .}}" </dev/null 2>&1); S=$?;
     printf "%s\n" "$V"; say daemon $S;
@@ -188,7 +189,7 @@ def target_of(server: Server) -> ssh.Target:
 
 
 def probe(host: Host, *, on_stage: OnStage) -> None:
-    """Stages `cli`, `daemon` (with the answer of `docker version`) and `disk`; raises ssh.SSHProblem."""
+    """Stages `shell`, `cli`, `daemon` (with the answer of `docker version`) and `disk`; raises ssh.SSHProblem."""
     _run_stages(host, PROBE_SCRIPT, lines=[], secret=b"", on_stage=on_stage)
 
 
@@ -202,7 +203,7 @@ def login(
     with_trial: bool,
     on_stage: OnStage,
 ) -> None:
-    """Stages `cli`, `daemon`, `login`, and `trial` if asked for; raises ssh.SSHProblem.
+    """Stages `shell`, `cli`, `daemon`, `login`, and `trial` if asked for; raises ssh.SSHProblem.
 
     The login happens in a folder of its own, which carries the run's id in its name and is removed on every way
     out. The trial is a login with a name and password that nobody has: if it succeeds as well (status 0), the
@@ -292,8 +293,8 @@ def _process(
     )
     process = subprocess.Popen(
         arguments,
-        stdin=channel or subprocess.PIPE,
-        stdout=channel or subprocess.PIPE,
+        stdin=channel.fileno() if channel else subprocess.PIPE,
+        stdout=channel.fileno() if channel else subprocess.PIPE,
         stderr=subprocess.STDOUT if channel is None else subprocess.DEVNULL,
         env={name: os.environ[name] for name in names if name in os.environ},
         start_new_session=True,

@@ -40,7 +40,7 @@ class Ladder:
 
     def note(self, name: str, *, fact: str) -> None:
         """Something learned later about a rung; shown with the next change."""
-        self._rung(name)["fact"] = self._clean(fact)
+        self._rung(name)["fact"] = fact
 
     def warned(self, name: str, verdict: Verdict, *, fact: str = "", milliseconds: int | None = None) -> None:
         """The rung holds, with a reservation."""
@@ -65,7 +65,7 @@ class Ladder:
             state="failed",
             cause=verdict.cause,
             fix=verdict.fix,
-            words=self._clean(words),
+            words=self.scrubbed(words)[:MAX_WORDS],
             milliseconds=self._elapsed(milliseconds),
         )
 
@@ -81,19 +81,18 @@ class Ladder:
     @property
     def current(self) -> str:
         """The rung that is being climbed, or the next one."""
-        return next(rung["name"] for rung in self.rungs if rung["state"] in {"running", "waiting"})
+        return str(next(rung["name"] for rung in self.rungs if rung["state"] in {"running", "waiting"}))
 
     def _elapsed(self, milliseconds: int | None) -> int:
         return milliseconds if milliseconds is not None else round((time.monotonic() - self._since) * 1000)
 
-    def _clean(self, words: str) -> str:
-        # Scrubbed before it is cut: half a secret at the cut would not be recognised.
-        return scrub(words, self._secrets).strip()[:MAX_WORDS]
+    def scrubbed(self, words: str) -> str:
+        """Foreign words without the secrets. To be asked before anything cuts or quotes them: half a secret at a
+        cut would not be recognised."""
+        return scrub(words, self._secrets).strip()
 
     def _change(self, name: str, **changes: Any) -> None:
-        self._rung(name).update(
-            {key: self._clean(value) if isinstance(value, str) else value for key, value in changes.items()}
-        )
+        self._rung(name).update(changes)
         self._save(self.rungs)
 
     def _rung(self, name: str) -> Rung:

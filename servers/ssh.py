@@ -100,7 +100,7 @@ def run(target: Target, command: str, *, stdin: bytes, deadline: float, on_outpu
                 channel.sendall(stdin)
                 channel.shutdown_write()
             _read_all(channel, on_output)
-            status = channel.recv_exit_status()
+            status = int(channel.recv_exit_status())
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise clock.explain(target) from error
         if status < 0:

@@ -18,7 +18,7 @@ LITTLE_DISK_KIB = 2 * 1024 * 1024
 
 def ask(*, server: Server, asked_by: User | None) -> ServerTest:
     """Queue a test of the server; a worker runs it."""
-    from servers.tasks import run_server_test  # noqa: PLC0415 - the tasks import this module
+    from servers.tasks import run_server_test
 
     with transaction.atomic():
         test = ServerTest.objects.create(
@@ -107,20 +107,23 @@ class _Climber:
 
 
 def climb_to_daemon(ladder: Ladder, stage: Stage, *, server: str, user: str) -> None:
-    """The rungs that every test shares: SSH holds once anything answers, then the CLI, then the daemon."""
-    if stage.name == "cli":
-        ladder.passed(ladder.rungs[0]["name"])
+    """The rungs that every test shares: SSH holds once the shell answers, then the CLI, then the daemon."""
+    output = ladder.scrubbed(stage.output)
+    if stage.name == "shell":
+        ladder.passed(ladder.rungs[0]["name"], milliseconds=stage.milliseconds)
+        ladder.start("cli")
+    elif stage.name == "cli":
         if stage.status != 0:
-            ladder.failed("cli", verdicts.of_cli(stage.output, stage.status, server=server), words=stage.output)
+            ladder.failed("cli", verdicts.of_cli(output, stage.status, server=server), words=output)
             return
         ladder.passed("cli", milliseconds=stage.milliseconds)
         ladder.start("daemon")
     elif stage.name == "daemon":
-        cli, daemon = docker.versions(stage.output)
+        cli, daemon = docker.versions(output)
         ladder.note("cli", fact=cli)
         if stage.status != 0:
-            verdict = verdicts.of_daemon(stage.output, stage.status, server=server, user=user)
-            ladder.failed("daemon", verdict, words=docker.without_answer(stage.output))
+            verdict = verdicts.of_daemon(output, stage.status, server=server, user=user)
+            ladder.failed("daemon", verdict, words=docker.without_answer(output))
             return
         ladder.passed("daemon", fact=daemon)
 

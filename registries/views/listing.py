@@ -31,10 +31,10 @@ def show_list(request: OrganisationRequest) -> HttpResponse:
     uses = count_users(list(page.object_list))
     for registry in page.object_list:
         registry.organisation = request.organisation
-        registry.uses = uses.get(registry.pk, 0)
     context = {
         "section": "registries",
         "page_obj": page,
+        "rows": [(registry, uses.get(registry.pk, 0)) for registry in page.object_list],
         "query": query,
         "sort": sort,
         "provider": kind,

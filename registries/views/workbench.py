@@ -67,8 +67,9 @@ def keep_typed(request: OrganisationRequest, form: RegistryForm) -> RegistryForm
         organisation=request.organisation, by=request.user, values=form.typed_values, password=typed
     )
     form.saved_draft = draft
-    form.data = form.data.copy()  # type: ignore[assignment,union-attr]
-    form.data["draft"] = draft.pk  # type: ignore[index]
+    data = request.POST.copy()
+    data["draft"] = draft.pk
+    form.data = data
     form.fields["password"].widget.attrs["placeholder"] = "Kept from before; leave empty to use it"
     return form
 

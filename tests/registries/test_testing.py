@@ -268,7 +268,7 @@ def test_an_account_without_the_pull_right(server: Server, alice: User, bearer_r
     bearer_registry.tokens.grants[BOB.username] = {"acme/web": frozenset()}
     test = run_test(credentials(bearer_registry.host, *BOB), server=server, by=alice, image="acme/web:1")
     assert states(test)["login"] == "passed"
-    assert (states(test)["pull"], test.verdict) == ("failed", "pull_denied")
+    assert (states(test)["pull"], test.verdict) == ("failed", "denied")
 
 
 def test_no_process_and_no_file_ever_holds_the_secret(

@@ -1,0 +1,101 @@
+"""Words and icons of the pages: times, durations, states."""
+
+import datetime as dt
+
+from django import template
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+register = template.Library()
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+DAYS_IN_WORDS = 30
+
+# What a run, a rung or a host key may be → the icon and the word that show it, next to the colour.
+STATES = {
+    "passed": ("check", "Passed"),
+    "failed": ("cross", "Failed"),
+    "warning": ("alert", "Warning"),
+    "running": ("spinner", "Running"),
+    "queued": ("clock", "Queued"),
+    "waiting": ("dot", "Waiting"),
+    "skipped": ("minus", "Not reached"),
+    "lost": ("question", "Lost"),
+    "never": ("minus", "Never tested"),
+    "confirmed": ("lock", "Confirmed"),
+    "unconfirmed": ("alert", "Not confirmed"),
+    "changed": ("cross", "Changed"),
+    "open": ("clock", "Open"),
+    "expired": ("minus", "Expired"),
+}
+LEVELS = {"success": "check", "warning": "alert", "error": "cross"}
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """A symbol of `static/icons.svg`; decoration, unless it has a label."""
+    meaning = format_html('role="img" aria-label="{}"', label) if label else mark_safe('aria-hidden="true"')
+    return format_html('<svg class="icon" {}><use href="{}"></use></svg>', meaning, f"{static('icons.svg')}#{name}")
+
+
+@register.filter
+def state_icon(state: str) -> str:
+    """The icon of a state."""
+    return STATES.get(state, ("dot", ""))[0]
+
+
+@register.filter
+def state_word(state: str) -> str:
+    """The word for a state; an unknown one speaks for itself."""
+    return STATES.get(state, ("", str(state).replace("_", " ").capitalize()))[1]
+
+
+@register.filter
+def level_icon(level: str) -> str:
+    """The icon of a message."""
+    return LEVELS.get(level, "info")
+
+
+@register.filter
+def ago(at: dt.datetime | None) -> str:
+    """How far away a time is, for people: "3 min ago", "in 5 h", and the date itself if that is a month or more."""
+    if at is None:
+        return ""
+    seconds = (timezone.now() - at).total_seconds()
+    distance = _distance(abs(seconds))
+    if distance is None:
+        return date_format(timezone.localtime(at), "j M Y")
+    if not distance:
+        return "just now"
+    return f"{distance} ago" if seconds > 0 else f"in {distance}"
+
+
+def _distance(seconds: float) -> str | None:
+    if seconds < MINUTE:
+        return ""
+    if seconds < HOUR:
+        return f"{int(seconds // MINUTE)} min"
+    if seconds < DAY:
+        return f"{int(seconds // HOUR)} h"
+    days = int(seconds // DAY)
+    if days >= DAYS_IN_WORDS:
+        return None
+    return "1 day" if days == 1 else f"{days} days"
+
+
+@register.filter
+def duration(length: float | dt.timedelta | None) -> str:
+    """A length of time, given in milliseconds or as a timedelta: "84 ms", "1.2 s", "2 min 5 s"."""
+    if length is None or length == "":
+        return ""
+    milliseconds = length.total_seconds() * 1000 if isinstance(length, dt.timedelta) else length
+    if round(milliseconds) < 1000:
+        return f"{round(milliseconds)} ms"
+    seconds = milliseconds / 1000
+    if round(seconds, 1) < MINUTE:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), MINUTE)
+    return f"{minutes} min {rest} s"
