@@ -1,0 +1,85 @@
+// Comforts; every page works without them. Loaded in <head>, so that the chosen theme is there before the first paint.
+(() => {
+  "use strict";
+  const root = document.documentElement;
+  root.classList.add("js");
+
+  // Theme: what the system says, unless somebody chose the other one here.
+  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+  const remember = (theme) => {
+    try {
+      theme ? localStorage.setItem("theme", theme) : localStorage.removeItem("theme");
+    } catch {} // storage is switched off: the choice lasts as long as the page
+  };
+  const system = () => (prefersDark.matches ? "dark" : "light");
+  try {
+    const chosen = localStorage.getItem("theme");
+    if (chosen === "light" || chosen === "dark") root.dataset.theme = chosen;
+  } catch {}
+  const switchTheme = () => {
+    const next = (root.dataset.theme || system()) === "dark" ? "light" : "dark";
+    if (next === system()) delete root.dataset.theme;
+    else root.dataset.theme = next;
+    remember(root.dataset.theme);
+  };
+
+  const announce = (text) => {
+    const region = document.getElementById("announce");
+    if (region) region.textContent = text;
+  };
+
+  // The clipboard's own interface exists on https and localhost only.
+  const copy = async (element) => {
+    const text = element.value ?? element.textContent.trim();
+    if (navigator.clipboard) return navigator.clipboard.writeText(text);
+    const helper = document.createElement("textarea");
+    helper.value = text;
+    helper.className = "visually-hidden";
+    document.body.append(helper);
+    helper.select();
+    const done = document.execCommand("copy");
+    helper.remove();
+    if (!done) throw new Error("refused");
+  };
+  const copied = (button) => {
+    button.dataset.done = "";
+    announce("Copied.");
+    setTimeout(() => delete button.dataset.done, 1600);
+  };
+
+  const closeMenus = (except) => {
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      if (!except || !menu.contains(except)) menu.open = false;
+    }
+  };
+
+  document.addEventListener("click", (event) => {
+    const target = event.target instanceof Element ? event.target : root;
+    closeMenus(target);
+    const button = target.closest("[data-copy]");
+    const source = button && document.getElementById(button.dataset.copy);
+    if (source) copy(source).then(() => copied(button), () => announce("Could not copy."));
+    if (target.closest("[data-switch-theme]")) switchTheme();
+    target.closest("[data-dismiss]")?.closest(".message")?.remove();
+    const close = target.closest("dialog [data-close]");
+    if (close) {
+      event.preventDefault();
+      close.closest("dialog").close();
+    }
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    const menu = document.activeElement?.closest("details.menu[open]");
+    closeMenus();
+    menu?.querySelector("summary").focus();
+  });
+
+  // What htmx puts into a <dialog> is shown; an empty answer closes it.
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const dialog = event.target.closest?.("dialog");
+    if (!dialog) return;
+    if (!dialog.childElementCount) dialog.close();
+    else if (!dialog.open) dialog.showModal();
+  });
+})();
