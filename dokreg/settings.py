@@ -177,11 +177,12 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_CALLABLE = "organisations.views.sign_in.locked_out"
 AXES_VERBOSE = False
-AXES_SENSITIVE_PARAMETERS: list[str] = []
+AXES_SENSITIVE_PARAMETERS = ["next", "csrfmiddlewaretoken"]  # `next` may be the one-time link of an invitation
 
 # Audit trail
 AUDITLOG_LOGENTRY_MODEL = "organisations.AuditEntry"
 AUDITLOG_DISABLE_ON_RAW_SAVE = True
+AUDITLOG_CID_HEADER = None  # nobody outside writes into the audit trail
 
 # Data
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -228,6 +229,10 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {
+    f"{app}.tasks.{name}": {"queue": "ssh"}
+    for app, name in (("servers", "run_server_test"), ("servers", "tidy_host"), ("registries", "run_registry_test"))
+}
 CELERY_TASK_TIME_LIMIT = 120
 CELERY_TASK_SOFT_TIME_LIMIT = 100
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -56,13 +56,14 @@ _DISK = r"""
     R=$(t 15 docker info --format "{{.DockerRootDir}}" </dev/null 2>/dev/null);
     df -Pk "${R:-/}" 2>&1 || df -Pk / 2>&1; say disk $?;
 """
+# The folder goes last, when the trial beside has ended too: it would otherwise be written into while it is removed.
 # The user's own config is not read, so the Docker context in force must be carried over by hand.
 _LOGIN = r"""
     IFS= read -r RUN || exit 96; IFS= read -r HOST || exit 96;
     IFS= read -r NAME || exit 96; IFS= read -r TRIAL || exit 96;
     D=$(mktemp -d "/dev/shm/dokreg.$RUN.XXXXXXXX" 2>/dev/null)
         || D=$(mktemp -d "${TMPDIR:-/tmp}/dokreg.$RUN.XXXXXXXX" 2>&1) || { echo "$D"; say login 97; exit 0; };
-    trap "rm -rf \"$D\"" EXIT; trap "exit 130" HUP INT TERM PIPE;
+    trap "wait; rm -rf \"$D\"" EXIT; trap "exit 130" HUP INT TERM PIPE;
     C=${V##*context=}; C=${C%% *};
     case "$C" in default) ;; *)
         ln -s "${DOCKER_CONFIG:-$HOME/.docker}/contexts" "$D/contexts"; DOCKER_CONTEXT=$C; export DOCKER_CONTEXT;;

@@ -5,6 +5,8 @@ The row is the truth. A task carries its id alone, may arrive twice or never, an
 
 import datetime as dt
 import logging
+import os
+import socket
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -42,6 +44,7 @@ def claim(model: type[AnyRun], run_id: str) -> AnyRun | None:
     changed = model._default_manager.filter(pk=run_id, state=Run.State.QUEUED).update(
         state=Run.State.RUNNING,
         claim=word,
+        worker=_this_process(),
         started_at=now,
         lease_until=now + LEASE,
         revision=F("revision") + 1,
@@ -86,8 +89,9 @@ def sweep(model: type[AnyRun], task: "Task[Any, Any]", **wipe: Any) -> list[AnyR
         _send_now(task, run.pk)
     for run in _oldest(model, state=Run.State.QUEUED, created_at__lt=now - GIVE_UP_AFTER):
         _lose(run, verdicts.no_worker(), wipe)
-    expired = _oldest(model, state=Run.State.RUNNING, lease_until__lt=now)
-    return [run for run in expired if _lose(run, verdicts.worker_lost(), wipe)]
+    running = _oldest(model, state=Run.State.RUNNING)
+    abandoned = [run for run in running if _is_abandoned(run, now)]
+    return [run for run in abandoned if _lose(run, verdicts.worker_lost(), wipe)]
 
 
 def _send_now(task: "Task[Any, Any]", run_id: str) -> None:
@@ -95,6 +99,28 @@ def _send_now(task: "Task[Any, Any]", run_id: str) -> None:
         task.delay(run_id)
     except (OperationalError, OSError) as error:
         log.warning("The broker took no task for run %s (%s); the sweep sends it again.", run_id, type(error).__name__)
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _is_abandoned(run: Run, now: dt.datetime) -> bool:
+    """Whether nobody runs it any more: its lease has ended, or its process was on this machine and is gone."""
+    if run.lease_until is None or run.lease_until < now:
+        return True
+    host, _colon, number = run.worker.rpartition(":")
+    return host == socket.gethostname() and not _is_alive(int(number))
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _mine(run: Run) -> "models.QuerySet[Run]":

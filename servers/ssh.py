@@ -164,6 +164,11 @@ class _Clock:
         return Unreachable(verdicts.connection_lost(address=target.address))
 
 
+def _left(end: float, *, at_most: float) -> float:
+    """The seconds until the deadline, but never so few that a healthy server could not answer."""
+    return min(at_most, max(0.5, end - time.monotonic()))
+
+
 @contextlib.contextmanager
 def _closing_at(end: float, thing: socket.socket | paramiko.Channel) -> Iterator[_Clock]:
     """Close a socket or channel when the time is up: paramiko waits without end in several places."""
@@ -340,7 +345,7 @@ class _Pool:
         while True:
             connection, was_open = self._connection(kept, target)
             try:
-                return connection.transport.open_session(timeout=CHANNEL_SECONDS)
+                return connection.transport.open_session(timeout=_left(end, at_most=CHANNEL_SECONDS))
             except paramiko.ChannelException as error:
                 # The server allows fewer sessions at once than we use: wait for one to end.
                 if time.monotonic() > end:

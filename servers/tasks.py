@@ -6,7 +6,7 @@ from servers import docker, runs, ssh, testing
 from servers.models import Server, ServerTest
 
 
-@shared_task(queue="ssh")
+@shared_task
 def run_server_test(test_id: str) -> None:
     testing.run(test_id)
 
@@ -16,7 +16,7 @@ def sweep_server_tests() -> None:
     runs.sweep(ServerTest, run_server_test)
 
 
-@shared_task(queue="ssh", autoretry_for=(ssh.Unreachable,), max_retries=5, retry_backoff=30, retry_jitter=True)
+@shared_task(autoretry_for=(ssh.Unreachable,), max_retries=5, retry_backoff=30, retry_jitter=True)
 def tidy_host(server_id: str | None, run_id: str) -> None:
     """Remove what a lost run may have left on its server, or on dokreg's own host."""
     server = Server.objects.select_related("ssh_key").filter(pk=server_id).first() if server_id else None

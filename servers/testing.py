@@ -1,6 +1,7 @@
 """The test of a server: can dokreg sign in, is Docker there, does its daemon answer, is there room."""
 
 import re
+from collections.abc import Callable
 
 from django.db import transaction
 
@@ -50,22 +51,31 @@ def run(test_id: str) -> None:
     if server is None:
         return
     ladder = Ladder(STEPS, save=lambda rungs: runs.save_rungs(test, rungs))
-    ladder.start("ssh")
+    climber = _Climber(ladder, server.name, server.user)
+    climb_all(ladder, server, lambda: docker.probe(docker.host_of(server), on_stage=climber.climb))
+    runs.finish(test, ladder.verdict, failed=ladder.has_failed)
+
+
+def climb_all(ladder: Ladder, server: Server | None, climb: Callable[[], None]) -> None:
+    """Climb a ladder to its end, whatever happens on the way: every problem ends as a verdict at its rung.
+
+    `server` is where it stands, None for dokreg's own host; what host key it showed is noted.
+    """
+    ladder.start(ladder.current)
     try:
-        docker.probe(docker.host_of(server), on_stage=_Climber(ladder, server.name, server.user).climb)
-    except ssh.HostKeyUnconfirmed as error:
-        note_host_key(server=server, seen=error.seen)
-        ladder.failed("ssh", error.verdict)
+        climb()
     except ssh.SSHProblem as error:
+        if server is not None and isinstance(error, ssh.HostKeyUnconfirmed):
+            note_host_key(server=server, seen=error.seen)
         if not ladder.is_over:
             ladder.failed(ladder.current, error.verdict)
     except SecretUnreadable:
-        ladder.failed("ssh", verdicts.secret_unreadable())
+        ladder.failed(ladder.current, verdicts.secret_unreadable())
     if not ladder.is_over:
-        ladder.failed(ladder.current, verdicts.connection_lost(address=server.address))
-    if ladder.rungs[0]["state"] == "passed":
+        address = server.address if server else docker.OWN_HOST
+        ladder.failed(ladder.current, verdicts.connection_lost(address=address))
+    if server is not None and ladder.rungs[0]["state"] == "passed":
         note_host_key(server=server, seen="")
-    runs.finish(test, ladder.verdict, failed=ladder.has_failed)
 
 
 def note_host_key(*, server: Server, seen: str) -> None:

@@ -1,6 +1,8 @@
 """The life of a run: one worker gets it, a dead worker's run is lost and nothing of it stays."""
 
 import datetime as dt
+import socket
+import subprocess
 from typing import Any
 
 import pytest
@@ -73,6 +75,15 @@ def test_a_dead_workers_run_is_lost_and_its_secret_wiped() -> None:
     assert (test.state, test.verdict, test.draft_password) == ("lost", "worker_lost", None)
     assert [rung["state"] for rung in test.rungs] == ["failed", "skipped"]
     assert test.rungs[0]["cause"] == worker_lost().cause
+
+
+def test_a_worker_of_this_machine_that_is_gone_is_noticed_at_once() -> None:
+    test = make()
+    runs.claim(RegistryTest, test.pk)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    RegistryTest.objects.update(worker=f"{socket.gethostname()}:{ended.pid}")
+    assert [row.pk for row in sweep(SpyTask())] == [test.pk]
 
 
 def test_a_worker_that_comes_back_late_changes_nothing() -> None:

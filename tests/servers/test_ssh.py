@@ -1,0 +1,333 @@
+"""SSH against real servers, and against some that are not what they should be."""
+
+import dataclasses
+import os
+import shlex
+import subprocess
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from pytest_django import Settings
+
+from servers import keys, ssh
+from servers.ssh import CommandFailed, HostKeyUnconfirmed, Refused, Target, Unreachable
+from tests.lab.fixtures import NewServer
+from tests.lab.impostors import Dripping, Refusing, Silent, TcpImpostor
+from tests.lab.sshd import Server
+
+STRANGER = keys.generate()
+QUICKLY = 6.0
+
+
+@pytest.fixture(autouse=True)
+def loopback_with_little_patience(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    settings.DOKREG_ALLOW_LOOPBACK = True
+    monkeypatch.setattr(ssh, "CONNECT_SECONDS", 3)
+    yield
+    ssh.close_all()
+
+
+def target_of(server: Server | TcpImpostor, **changes: Any) -> Target:
+    if isinstance(server, Server):
+        target = Target(server.host, server.port, server.user, server.private_key, server.host_key)
+    else:
+        target = Target(server.address, server.port, "root", STRANGER.private, STRANGER.public)
+    return dataclasses.replace(target, **changes)
+
+
+def say(target: Target, command: str, stdin: bytes = b"", deadline: float = 20) -> tuple[int, bytes]:
+    """Exit status and output of a command."""
+    output: list[bytes] = []
+    status = ssh.run(target, command, stdin=stdin, deadline=deadline, on_output=output.append)
+    return status, b"".join(output)
+
+
+def sign_ins(server: Server) -> int:
+    return server.log.read_text(errors="replace").count("Accepted publickey")
+
+
+def hang_up(server: Server) -> None:
+    """End the sessions that the server holds, and not the server."""
+    sessions = psutil.Process(server.pid).children(recursive=True)
+    for session in sessions:
+        session.kill()
+    psutil.wait_procs(sessions, timeout=5)
+
+
+# What works
+
+
+def test_a_command_answers_with_its_status_and_both_streams(server_one: Server) -> None:
+    assert say(target_of(server_one), "echo out; echo err >&2; exit 3") == (3, b"out\nerr\n")
+
+
+@pytest.mark.parametrize("size", [0, 2_500, 1_000_000])
+def test_stdin_arrives_whole(server_one: Server, size: int) -> None:
+    assert say(target_of(server_one), "wc -c", b"\xff" * size) == (0, f"{size}\n".encode())
+
+
+def test_a_command_that_reads_no_stdin_still_has_a_status(server_one: Server) -> None:
+    assert say(target_of(server_one), "exit 127", b"x" * 4_000_000)[0] == 127
+
+
+def test_output_is_bytes_whatever_they_mean(server_one: Server) -> None:
+    assert say(target_of(server_one), r"printf '\377\000\351'") == (0, b"\xff\x00\xe9")
+
+
+# Host keys
+
+
+def test_an_unknown_host_key_is_shown_and_nobody_signs_in(new_server: NewServer) -> None:
+    server = new_server()
+    with pytest.raises(HostKeyUnconfirmed) as refusal:
+        say(target_of(server, host_key=""), "true")
+    assert refusal.value.seen == " ".join(server.host_key.split()[:2])
+    assert server.fingerprint in refusal.value.verdict.cause + refusal.value.verdict.fix
+    assert sign_ins(server) == 0
+
+
+def test_a_changed_host_key_is_refused_and_both_are_named(new_server: NewServer) -> None:
+    server = new_server()
+    target = target_of(server)
+    pinned = server.fingerprint
+    server.replace_host_key()
+    with pytest.raises(HostKeyUnconfirmed) as refusal:
+        say(target, "true")
+    sentences = refusal.value.verdict.cause + refusal.value.verdict.fix
+    assert pinned in sentences
+    assert server.fingerprint in sentences
+    assert keys.fingerprint(refusal.value.seen) == server.fingerprint
+    assert sign_ins(server) == 0
+
+
+def test_a_kept_connection_does_not_serve_somebody_with_another_pin(server_one: Server) -> None:
+    say(target_of(server_one), "true")
+    with pytest.raises(HostKeyUnconfirmed):
+        say(target_of(server_one, host_key=STRANGER.public), "true")
+
+
+# Who is there
+
+
+@pytest.mark.parametrize("impostor", [Silent, Dripping])
+@pytest.mark.parametrize("pinned", [STRANGER.public, ""], ids=["pinned", "first contact"])
+def test_a_server_that_says_nothing_useful_is_left_in_time(impostor: type[TcpImpostor], pinned: str) -> None:
+    began = time.monotonic()
+    with impostor() as server, pytest.raises(Unreachable) as problem:
+        say(target_of(server, host_key=pinned), "true")
+    assert problem.value.verdict.code == "ssh_silent"
+    assert time.monotonic() - began < QUICKLY
+
+
+def test_a_closed_port_is_unreachable_at_once() -> None:
+    began = time.monotonic()
+    with Refusing() as server, pytest.raises(Unreachable, match="refused"):
+        say(target_of(server), "true")
+    assert time.monotonic() - began < 1
+
+
+def test_a_name_that_does_not_exist_is_unreachable() -> None:
+    target = Target("nowhere.invalid", 22, "root", STRANGER.private, STRANGER.public)
+    with pytest.raises(Unreachable, match=r"nowhere\.invalid"):
+        say(target, "true")
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "100.100.100.200", "0.0.0.0"])
+def test_forbidden_addresses_are_never_connected_to(host: str) -> None:
+    with pytest.raises(Refused, match=host):
+        say(Target(host, 22, "root", STRANGER.private, STRANGER.public), "true")
+
+
+def test_loopback_needs_the_setting(server_one: Server, settings: Settings) -> None:
+    settings.DOKREG_ALLOW_LOOPBACK = False
+    with pytest.raises(Refused):
+        say(target_of(server_one), "true")
+
+
+# Keys
+
+
+def test_a_wrong_key_is_refused_for_good(server_one: Server) -> None:
+    with pytest.raises(Refused, match="root") as refusal:
+        say(target_of(server_one, private_key=STRANGER.private), "true")
+    assert refusal.value.verdict.permanent
+
+
+def test_what_is_no_key_is_refused(server_one: Server) -> None:
+    with pytest.raises(Refused):
+        say(target_of(server_one, private_key="hunter2"), "true")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the worker with an SSH set-up of its own."""
+    (tmp_path / ".ssh").mkdir(mode=0o700)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_the_workers_own_keys_are_not_tried(server_one: Server, home: Path) -> None:
+    file = home / ".ssh" / "id_ed25519"
+    file.write_text(server_one.private_key)
+    file.chmod(0o600)
+    with pytest.raises(Refused):
+        say(target_of(server_one, private_key=STRANGER.private), "true")
+
+
+def test_the_workers_agent_is_not_asked(server_one: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    socket = tmp_path / "agent"
+    with subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL) as agent:
+        while not socket.exists():
+            time.sleep(0.01)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        subprocess.run(["ssh-add", "-q", "-"], input=server_one.private_key, text=True, check=True)
+        with pytest.raises(Refused):
+            say(target_of(server_one, private_key=STRANGER.private), "true")
+        agent.terminate()
+
+
+def test_the_workers_configuration_is_not_read(server_one: Server, home: Path) -> None:
+    ran = home / "ran"
+    (home / ".ssh" / "config").write_text(f"Host *\n  ProxyCommand touch {shlex.quote(str(ran))}\n")
+    (home / ".fabric.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    assert say(target_of(server_one), "true")[0] == 0
+    assert not ran.exists()
+
+
+def test_no_exception_holds_the_private_key(server_one: Server) -> None:
+    body = STRANGER.private.splitlines()[2]
+    targets = [
+        target_of(server_one, private_key=STRANGER.private),
+        target_of(server_one, private_key=STRANGER.private, host_key=STRANGER.public),
+        target_of(server_one, private_key=STRANGER.private.replace("OPENSSH", "ODD")),
+        target_of(server_one, private_key=STRANGER.private, port=1),
+    ]
+    for target in targets:
+        with pytest.raises(ssh.SSHProblem) as problem:
+            say(target, "true")
+        assert body not in "".join(traceback.format_exception(problem.value))
+        assert body not in repr(target)
+
+
+# Connections
+
+
+def test_a_connection_is_used_again(new_server: NewServer) -> None:
+    server = new_server()
+    for _ in range(3):
+        assert say(target_of(server), "true")[0] == 0
+    assert sign_ins(server) == 1
+
+
+def test_what_runs_at_the_same_time_shares_a_connection(new_server: NewServer) -> None:
+    server = new_server()
+    target = target_of(server)
+    with ThreadPoolExecutor(20) as pool:
+        statuses = list(pool.map(lambda _: say(target, "sleep 0.1")[0], range(20)))
+    assert statuses == [0] * 20
+    assert sign_ins(server) == 1
+
+
+def test_another_key_gets_a_connection_of_its_own(new_server: NewServer) -> None:
+    server = new_server()
+    say(target_of(server), "true")
+    with pytest.raises(Refused):
+        say(target_of(server, private_key=STRANGER.private), "true")
+
+
+def test_a_connection_that_died_is_opened_again(new_server: NewServer) -> None:
+    server = new_server()
+    say(target_of(server), "true")
+    hang_up(server)
+    assert say(target_of(server), "echo back") == (0, b"back\n")
+    assert sign_ins(server) == 2
+
+
+def test_a_server_that_was_restarted_is_reached_again(new_server: NewServer) -> None:
+    server = new_server()
+    say(target_of(server), "true")
+    hang_up(server)
+    server.stop()
+    server.start()
+    assert say(target_of(server), "echo back") == (0, b"back\n")
+
+
+def test_a_connection_that_is_cut_under_a_command_is_a_lost_connection(new_server: NewServer) -> None:
+    server = new_server()
+    say(target_of(server), "true")
+    threading.Timer(0.5, hang_up, args=(server,)).start()
+    with pytest.raises(Unreachable) as problem:
+        say(target_of(server), "sleep 20")
+    assert problem.value.verdict.code == "connection_lost"
+
+
+def test_idle_connections_are_closed(new_server: NewServer) -> None:
+    server = new_server()
+    say(target_of(server), "true")
+    ssh.close_all()
+    say(target_of(server), "true")
+    assert sign_ins(server) == 2
+
+
+def test_failures_leave_no_thread_and_no_socket_behind(server_one: Server) -> None:
+    def fail() -> None:
+        with pytest.raises(Refused):
+            say(target_of(server_one, private_key=STRANGER.private), "true")
+
+    fail()
+    ssh.close_all()
+    threads, files = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        fail()
+    time.sleep(0.3)
+    assert threading.active_count() <= threads
+    assert len(os.listdir("/proc/self/fd")) <= files
+
+
+# Limits
+
+
+def test_a_flood_is_cut_off(server_one: Server) -> None:
+    received: list[int] = []
+    with pytest.raises(CommandFailed):
+        ssh.run(
+            target_of(server_one),
+            "head -c 50000000 /dev/zero",
+            stdin=b"",
+            deadline=20,
+            on_output=lambda chunk: received.append(len(chunk)),
+        )
+    assert sum(received) <= ssh.OUTPUT_LIMIT
+    assert say(target_of(server_one), "echo still there") == (0, b"still there\n")
+
+
+def test_a_command_ends_at_its_deadline(server_one: Server) -> None:
+    began = time.monotonic()
+    with pytest.raises(CommandFailed) as problem:
+        say(target_of(server_one), "sleep 30", deadline=1)
+    assert problem.value.verdict.code == "deadline_passed"
+    assert time.monotonic() - began < 3
+    assert say(target_of(server_one), "echo still there") == (0, b"still there\n")
+
+
+def test_a_frozen_server_does_not_hold_anybody_up(new_server: NewServer) -> None:
+    server = new_server()
+    say(target_of(server), "true")
+    sessions = psutil.Process(server.pid).children(recursive=True)
+    for session in sessions:
+        session.suspend()
+    began = time.monotonic()
+    try:
+        with pytest.raises(ssh.SSHProblem):
+            say(target_of(server), "true", deadline=2)
+        assert time.monotonic() - began < 8
+    finally:
+        for session in sessions:
+            session.resume()
