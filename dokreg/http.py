@@ -34,6 +34,7 @@ class ClientAddressMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         forwarded = request.META.pop("HTTP_X_FORWARDED_FOR", "")
+        request.META.pop("HTTP_X_FORWARDED_PORT", None)  # the audit trail would store it as it comes
         peer = request.META.get("REMOTE_ADDR", "")
         trusted: tuple[Network, ...] = settings.DOKREG_TRUSTED_PROXIES
         if forwarded and _is_trusted(peer, trusted):

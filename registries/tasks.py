@@ -8,7 +8,7 @@ from servers import runs
 from servers.tasks import tidy_host
 
 
-@shared_task(queue="ssh")
+@shared_task
 def run_registry_test(test_id: str) -> None:
     testing.run(test_id)
 

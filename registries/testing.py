@@ -13,12 +13,12 @@ from organisations.models import Organisation, User
 from registries import kinds, references, verdicts
 from registries.models import Draft, Registry, RegistryTest, credentials_mark
 from registries.pull_right import PullRefused, check_pull_right
-from servers import docker, runs, ssh
+from servers import docker, runs
 from servers import verdicts as host_verdicts
 from servers.docker import Host, Stage
 from servers.ladder import Ladder
 from servers.models import Server
-from servers.testing import climb_to_daemon
+from servers.testing import climb_all, climb_to_daemon
 from servers.verdicts import Verdict
 
 RESOLVE_SECONDS = 5
@@ -91,19 +91,12 @@ def run(test_id: str) -> None:
     test = runs.claim(RegistryTest, test_id)
     if test is None:
         return
+    server = Server.objects.select_related("ssh_key").filter(pk=test.server_id).first() if test.server_id else None
     ladder = Ladder(steps(test), save=lambda rungs: runs.save_rungs(test, rungs))
-    ladder.start(ladder.rungs[0]["name"])
-    try:
-        _climb(test, ladder)
-    except ssh.HostKeyUnconfirmed as error:
-        Server.objects.filter(pk=test.server_id).update(seen_host_key=error.seen)
-        ladder.failed(ladder.current, error.verdict)
-    except ssh.SSHProblem as error:
-        ladder.failed(ladder.current, error.verdict)
-    except SecretUnreadable:
-        ladder.failed(ladder.current, host_verdicts.secret_unreadable())
-    if not ladder.is_over:
-        ladder.failed(ladder.current, host_verdicts.connection_lost(address=test.server_name or docker.OWN_HOST))
+    if server is None and test.server_name:
+        ladder.failed(ladder.current, host_verdicts.server_gone(server=test.server_name))
+    else:
+        climb_all(ladder, server, lambda: _climb(test, ladder, server))
     runs.finish(test, ladder.verdict, failed=ladder.has_failed, draft_password=None)
 
 
@@ -157,11 +150,7 @@ def _ask(
     return test
 
 
-def _climb(test: RegistryTest, ladder: Ladder) -> None:
-    server = Server.objects.select_related("ssh_key").filter(pk=test.server_id).first() if test.server_id else None
-    if server is None and test.server_name:
-        ladder.failed(ladder.current, host_verdicts.server_gone(server=test.server_name))
-        return
+def _climb(test: RegistryTest, ladder: Ladder, server: Server | None) -> None:
     credentials = _credentials_of_test(test)
     ladder.hide(credentials.password)
     host = docker.host_of(server)

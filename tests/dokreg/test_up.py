@@ -25,7 +25,12 @@ def dokreg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 def refused(started: Running) -> str:
     done = subprocess.run(
-        [sys.executable, "manage.py", "up"], cwd=ROOT, env=started.environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "manage.py", "up"],
+        cwd=ROOT,
+        env=started.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 1
     return done.stdout + done.stderr

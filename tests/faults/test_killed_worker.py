@@ -1,0 +1,88 @@
+"""A worker that is killed in the middle of a Test: the row says lost, and nothing is left anywhere."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.engine import Engine
+from tests.lab.fixtures import NewServer
+from tests.lab.registry import BasicRegistry
+from tests.lab.sshd import Server, path_with_docker
+from tests.lab.watch import SHARED_FOLDERS, files_with, new_files
+from tests.owner import Owner
+from tests.running import Running, running
+
+SECRET = "marked-killed-worker"  # noqa: S105
+MEMORY = Path("/dev/shm")  # where the server keeps what a login needs
+SLOW_LOGIN = """
+case " $* " in *" login "*) sleep 6;; esac
+exec "$docker" "$@"
+"""
+
+
+@pytest.fixture
+def dokreg(tmp_path: Path) -> Iterator[Running]:
+    with running(tmp_path / "data") as started:
+        started.wait_until_healthy()
+        yield started
+
+
+@pytest.fixture
+def slow_server(new_server: NewServer, engine_one: Engine, tmp_path: Path) -> Server:
+    """Its docker takes six seconds to log in, so that there is a middle to be killed in."""
+    return new_server(engine_one, environment={"PATH": path_with_docker(tmp_path / "tools", SLOW_LOGIN)})
+
+
+def column(dokreg: Running, statement: str) -> list[object]:
+    with sqlite3.connect(dokreg.data / "dokreg.sqlite3", timeout=20) as database:
+        return [row[0] for row in database.execute(statement)]
+
+
+def folders_of_runs() -> list[str]:
+    return [path.name for path in MEMORY.glob("dokreg.*")]
+
+
+def test_a_killed_worker_loses_the_run_and_leaves_nothing(
+    dokreg: Running, slow_server: Server, lab_registry: BasicRegistry
+) -> None:
+    owner = Owner(dokreg)
+    server_id = owner.add_server("slow", slow_server)
+    with new_files(MEMORY, slow_server.home) as left:
+        owner.test_draft(url=lab_registry.host, username="alice", password=SECRET, server=server_id)
+        dokreg.wait_for(lambda: bool(folders_of_runs()), "the login to begin")
+        dokreg.service("celery").kill()
+        dokreg.wait_for(
+            lambda: column(dokreg, "SELECT state FROM registries_registrytest") == ["lost"], "the sweep to notice"
+        )
+        dokreg.wait_for(lambda: not folders_of_runs(), "the folder to be gone")
+        time.sleep(7)  # until what was started on the server has ended by itself, too
+    assert left == []
+    assert files_with(SECRET, *SHARED_FOLDERS, slow_server.home) == []
+    assert column(dokreg, "SELECT draft_password FROM registries_registrytest") == [None]
+    page = owner.test_draft(url=lab_registry.host, username="alice", password=SECRET, server=server_id)
+    assert 'data-state="failed"' in owner.ladder(page.match(r'hx-get="([^"]+)"'))
+
+
+def test_a_worker_that_is_told_to_end_finishes_what_it_runs(
+    dokreg: Running, slow_server: Server, lab_registry: BasicRegistry
+) -> None:
+    owner = Owner(dokreg)
+    server_id = owner.add_server("slow", slow_server)
+    owner.test_draft(url=lab_registry.host, username="alice", password=SECRET, server=server_id)
+    dokreg.wait_for(lambda: bool(folders_of_runs()), "the login to begin")
+    assert dokreg.stop() == 0
+    assert column(dokreg, "SELECT state FROM registries_registrytest") == ["failed"]
+
+
+def test_a_broker_that_is_killed_loses_no_click(
+    dokreg: Running, server_one: Server, lab_registry: BasicRegistry
+) -> None:
+    owner = Owner(dokreg)
+    server_id = owner.add_server("web-1", server_one)
+    dokreg.service("sock").kill()
+    page = owner.test_draft(url=lab_registry.host, username="alice", password="wrong", server=server_id)
+    assert page.status == 200
+    assert 'data-state="failed"' in owner.ladder(page.match(r'hx-get="([^"]+)"'), seconds=90)

@@ -1,0 +1,54 @@
+"""Alice, the first owner of a running dokreg: sets it up and does over HTTP what she would do in the browser."""
+
+import re
+
+from tests.lab import sshd
+from tests.running import Running
+from tests.visitor import Page, Visitor
+
+PASSWORD = "correct horse battery staple"  # noqa: S105
+
+
+class Owner(Visitor):
+    """Signed in, in the organisation `acme`."""
+
+    def __init__(self, dokreg: Running) -> None:
+        super().__init__(dokreg.url)
+        self.get(dokreg.setup_link)
+        page = self.post(
+            dokreg.setup_link, organisation="Acme", username="alice", email="", password1=PASSWORD, password2=PASSWORD
+        )
+        assert page.address == f"{dokreg.url}/acme/settings/registries/", page.text
+
+    def add_server(self, name: str, machine: sshd.Server) -> str:
+        """Add a server of the lab and confirm its host key; the id of its row."""
+        self.get("/acme/settings/ssh-keys/add/")
+        added = self.post("/acme/settings/ssh-keys/add/", name=name, source="paste", private_key=machine.private_key)
+        key_id = re.findall(r"/ssh-keys/([^/]+)/", added.address)[0]
+        self.get("/acme/settings/servers/add/")
+        page = self.post(
+            "/acme/settings/servers/add/",
+            name=name, host=machine.host, port=str(machine.port), user=machine.user, ssh_key=key_id,
+        )  # fmt: skip
+        server_id = re.findall(r"/servers/([^/]+)/", page.address)[0]
+        self._confirm_host_key(server_id, machine)
+        return str(server_id)
+
+    def _confirm_host_key(self, server_id: str, machine: sshd.Server) -> None:
+        path = f"/acme/settings/servers/{server_id}/"
+        self.wait_for_ladder(path)
+        assert machine.fingerprint in self.get(path).text
+        self.post(f"{path}trust/", fingerprint=machine.fingerprint)
+        assert 'data-state="passed"' in self.wait_for_ladder(path)
+
+    def wait_for_ladder(self, path: str) -> str:
+        """The ladder that a page shows, once it is over."""
+        page = self.get(path)
+        if found := re.search(r'id="ladder"[^>]*hx-get="([^"]+)"', page.text):
+            return self.ladder(found[1].replace("&amp;", "&"))
+        return page.text
+
+    def test_draft(self, **values: str) -> Page:
+        """Press Test in the form of a new registry."""
+        self.get("/acme/settings/registries/add/generic/")
+        return self.post("/acme/settings/registries/add/generic/test/", htmx=True, **values)
