@@ -6,6 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from dokreg.encryption import SecretUnreadable, validate_secret
+from dokreg.widgets import SecretTextarea
 from organisations.models import Organisation
 from registries import references
 from registries.kinds import Kind
@@ -238,7 +239,7 @@ class PasteForm(forms.Form):
         label="A login line, a file or an image",
         strip=False,
         max_length=MAX_PASTED,
-        widget=forms.Textarea(attrs={"rows": 4, "autocomplete": "off", "spellcheck": "false"}),
+        widget=SecretTextarea(attrs={"rows": 4, "autocomplete": "off", "spellcheck": "false", "hx-preserve": "true"}),
         help_text="A docker login line, a config.json, an image reference, or a service-account JSON.",
     )
 

@@ -30,7 +30,7 @@ class Registry(OwnedByOrganisation):
     image_prefix = models.CharField(max_length=200, blank=True)
     server = models.ForeignKey(
         Server,
-        on_delete=models.PROTECT,
+        on_delete=models.RESTRICT,
         null=True,
         blank=True,
         related_name="registries",

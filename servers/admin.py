@@ -10,9 +10,9 @@ from django.http import HttpRequest
 
 from dokreg.addresses import normalise_host_name
 from dokreg.read_only_admin import ReadOnlyAdmin
+from dokreg.widgets import SecretTextarea
 from organisations.scoped_admin import BY_ORGANISATION, OwnedAdminForm, ScopedAdmin
 from servers import hosts, keys, testing
-from servers.forms import SecretTextarea
 from servers.models import Server, ServerTest, SSHKey
 
 CONNECTION = {"host", "port", "user", "ssh_key"}

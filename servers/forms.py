@@ -8,6 +8,7 @@ from django.db.models import TextChoices
 from django.forms.utils import ErrorDict
 
 from dokreg.addresses import normalise_host_name
+from dokreg.widgets import SecretTextarea
 from organisations.models import Organisation, OwnedByOrganisation
 from servers import keys
 from servers.models import Server, SSHKey
@@ -80,13 +81,6 @@ class TrustForm(forms.Form):
         super().__init__(*args, **kwargs)
         if not server.host_key:
             del self.fields["replaces"]
-
-
-class SecretTextarea(forms.Textarea):
-    """A text area that never shows what was typed into it: a secret goes in, and not back to a browser."""
-
-    def format_value(self, value: Any) -> None:  # noqa: ARG002 - Django's signature
-        return None
 
 
 class SSHKeyNameForm(OwnedForm[SSHKey]):

@@ -138,7 +138,7 @@ class Server(OwnedByOrganisation):
         validators=[validate_unix_user],
         help_text="In the group docker, or root.",
     )
-    ssh_key = models.ForeignKey(SSHKey, on_delete=models.PROTECT, related_name="servers", verbose_name="SSH key")
+    ssh_key = models.ForeignKey(SSHKey, on_delete=models.RESTRICT, related_name="servers", verbose_name="SSH key")
     host_key = models.TextField(blank=True, editable=False, help_text="Pinned by a person; OpenSSH line.")
     seen_host_key = models.TextField(blank=True, editable=False, help_text="Shown last, not confirmed yet.")
     last_test = models.ForeignKey(

@@ -6,7 +6,7 @@ from tests.lab import sshd
 from tests.running import Running
 from tests.visitor import Page, Visitor
 
-PASSWORD = "correct horse battery staple"  # noqa: S105
+PASSWORD = "correct horse battery staple"
 
 
 class Owner(Visitor):
@@ -51,4 +51,4 @@ class Owner(Visitor):
     def test_draft(self, **values: str) -> Page:
         """Press Test in the form of a new registry."""
         self.get("/acme/settings/registries/add/generic/")
-        return self.post("/acme/settings/registries/add/generic/test/", htmx=True, **values)
+        return self.htmx_post("/acme/settings/registries/add/generic/test/", **values)

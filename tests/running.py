@@ -86,8 +86,12 @@ class Running:
         """Run a management command beside it; its output."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
-            cwd=ROOT, env=self.environment | {"DOKREG_ALLOW_LOOPBACK": "true"}, input=stdin, capture_output=True, text=True,
-        )  # fmt: skip
+            cwd=ROOT,
+            env=self.environment | {"DOKREG_ALLOW_LOOPBACK": "true"},
+            input=stdin,
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 

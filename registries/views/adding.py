@@ -2,12 +2,13 @@
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from organisations.access import OrganisationRequest, requires
+from organisations.responses import see_other
 from registries import kinds, pasting, saving
 from registries.forms import PasteForm, RegistryForm
 from registries.kinds import Kind
@@ -42,9 +43,9 @@ def paste(request: OrganisationRequest) -> HttpResponse:
         return _choose(request, form, [], status=422)
     drafts = [_draft_of(request, entry) for entry in pasted[:MAX_DRAFTS]]
     if len(drafts) == 1:
-        return redirect(_address_of(request, drafts[0]))
+        return see_other(_address_of(request, drafts[0]))
     ids = ",".join(draft.pk for draft in drafts)
-    return redirect(f"{reverse('registries:choose', args=[request.organisation.slug])}?drafts={ids}")
+    return see_other(f"{reverse('registries:choose', args=[request.organisation.slug])}?drafts={ids}")
 
 
 @sensitive_post_parameters("password")

@@ -2,13 +2,14 @@
 
 from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
 from organisations import audit
 from organisations.access import OrganisationRequest, requires
 from organisations.deletion import StillUsed, used_by
+from organisations.responses import see_other
 from registries import saving
 from registries.forms import RegistryForm, SavedTestForm
 from registries.models import Draft, Registry, RegistryTest
@@ -54,9 +55,9 @@ def delete(request: OrganisationRequest, registry_id: str) -> HttpResponse:
             saving.delete_registry(registry=registry)
         except StillUsed as error:
             messages.error(request, str(error))
-            return redirect(registry.get_absolute_url())
+            return see_other(registry.get_absolute_url())
         messages.success(request, f"{registry.name} is deleted.")
-        return redirect("registries:list", organisation=request.organisation.slug)
+        return see_other("registries:list", organisation=request.organisation.slug)
     context = {"section": "registries", "registry": registry, "users": used_by(registry)}
     return render(request, "registries/delete.html", context)
 

@@ -2,7 +2,7 @@
 
 from django.db.models import Q
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import trigger_client_event
 
 from organisations.access import OrganisationRequest, requires
+from organisations.responses import see_other
 from registries import saving, testing
 from registries.forms import DraftTestForm, RegistryForm, SavedTestForm
 from registries.models import RegistryTest
@@ -53,7 +54,7 @@ def test_saved(request: OrganisationRequest, registry_id: str) -> HttpResponse:
     )
     if request.htmx:
         return _ladder(request, test)
-    return redirect(registry.get_absolute_url())
+    return see_other(registry.get_absolute_url())
 
 
 @never_cache
@@ -90,7 +91,7 @@ def _test_form(request: OrganisationRequest, form: RegistryForm, back: str) -> H
         values=form.typed_values,
         password=form.cleaned_data["secret"],
     )
-    return redirect(f"{back}?draft={draft.pk}&test={test.pk}")
+    return see_other(f"{back}?draft={draft.pk}&test={test.pk}")
 
 
 def _ladder(request: OrganisationRequest, test: RegistryTest) -> HttpResponse:

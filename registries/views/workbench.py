@@ -1,11 +1,12 @@
 """The form of a registry beside the ladder of its test, and how both come back."""
 
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect, reswap, retarget
 
 from organisations.access import OrganisationRequest
+from organisations.responses import see_other
 from registries import saving
 from registries.forms import RegistryForm
 from registries.models import Draft, RegistryTest
@@ -82,4 +83,4 @@ def saved_draft(request: OrganisationRequest) -> Draft | None:
 
 def redirected(request: OrganisationRequest, address: str) -> HttpResponse:
     """To another page, whoever asks."""
-    return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
+    return HttpResponseClientRedirect(address) if request.htmx else see_other(address)

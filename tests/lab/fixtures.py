@@ -120,9 +120,11 @@ def server_of_ordinary_user(lab_folder: Path, engine_one: Engine) -> Iterator[Se
 
 
 @pytest.fixture
-def new_folder(lab_folder: Path) -> NewFolder:
+def new_folder(lab_folder: Path) -> Iterator[NewFolder]:
     """Make folders for parts that one test alone wants: `with TlsRegistry(new_folder(), …) as registry`."""
-    return lambda: Path(tempfile.mkdtemp(prefix="part-", dir=lab_folder))
+    with tempfile.TemporaryDirectory(prefix="t-", dir=lab_folder, ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        yield lambda: Path(tempfile.mkdtemp(prefix="", dir=folder))
 
 
 @pytest.fixture

@@ -18,7 +18,15 @@ from tests.lab import sshd
 from tests.lab.engine import Engine
 from tests.lab.fixtures import ALICE, BOB, NewServer
 from tests.lab.impostors import (
-    Behaviour, Dripping, HttpImpostor, LoginLimiter, Silent, broken, denying, login_page, not_a_registry,
+    Behaviour,
+    Dripping,
+    HttpImpostor,
+    LoginLimiter,
+    Silent,
+    broken,
+    denying,
+    login_page,
+    not_a_registry,
 )  # fmt: skip
 from tests.lab.registry import BasicRegistry, BearerRegistry, Registry, TlsRegistry
 from tests.lab.sshd import path_with_docker, talkative
@@ -274,7 +282,7 @@ def test_an_account_without_the_pull_right(server: Server, alice: User, bearer_r
 def test_no_process_and_no_file_ever_holds_the_secret(
     server: Server, alice: User, server_one: sshd.Server, bearer_registry: BearerRegistry
 ) -> None:
-    secret = "marked-ps-secret"  # noqa: S105
+    secret = "marked-ps-secret"
     bearer_registry.tokens.passwords["marked"] = secret
     with new_files(Path("/dev/shm"), server_one.home) as left, watching(secret) as watch:
         for password in (secret, secret + "x"):

@@ -1,0 +1,21 @@
+"""Addresses of one organisation, under /<organisation>/."""
+
+from django.urls import path
+
+from organisations.views import audit, home, invitations, members, organisation
+
+app_name = "organisations"
+urlpatterns = [
+    path("", home.organisation_home, name="home"),
+    path("settings/organisation/", organisation.settings, name="settings"),
+    path("settings/members/", members.member_list, name="member_list"),
+    path("settings/members/invite/", invitations.member_invite, name="member_invite"),
+    path(
+        "settings/members/invitations/<slug:invitation_id>/revoke/",
+        invitations.invitation_revoke,
+        name="invitation_revoke",
+    ),
+    path("settings/members/<slug:membership_id>/", members.member_detail, name="member_detail"),
+    path("settings/members/<slug:membership_id>/remove/", members.member_remove, name="member_remove"),
+    path("settings/audit/", audit.audit_trail, name="audit"),
+]

@@ -1,0 +1,18 @@
+"""What every test shares: the people, the table of pages, the lab, and settings that make tests quick."""
+
+import importlib.util
+
+import pytest
+from pytest_django import Settings
+
+_PLUGINS = ["tests.people", "tests.pages", "tests.lab.fixtures"]
+pytest_plugins = [name for name in _PLUGINS if importlib.util.find_spec(name)]
+
+
+@pytest.fixture(autouse=True)
+def _quick_settings(settings: Settings) -> None:
+    """Static files are not collected for tests, and passwords are hashed cheaply."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
+    settings.WHITENOISE_AUTOREFRESH = True  # else it warns of the missing folder
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

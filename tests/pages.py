@@ -1,0 +1,252 @@
+"""The table of every page and action: its address, and the permissions that it needs.
+
+A row more for each new URL: `tests/test_permissions.py` fails while one is missing.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from organisations import invitations
+from organisations.models import Invitation, Membership, Organisation, Role, User
+from registries.models import Registry, RegistryTest
+from servers import keys
+from servers.models import Server, ServerTest, SSHKey
+from tests.people import join, membership_of
+
+PRIVATE_KEY = keys.generate()
+
+
+@dataclass(frozen=True)
+class Things:
+    """One of each in the organisation."""
+
+    organisation: Organisation
+    membership: Membership
+    invitation: Invitation
+    invitation_token: str
+    key: SSHKey
+    server: Server
+    server_test: ServerTest
+    registry: Registry
+    registry_test: RegistryTest
+
+
+Arguments = Callable[[Things], dict[str, str]]
+
+
+def _nothing(_: Things) -> dict[str, str]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method of one address, and what a member with the permissions gets."""
+
+    name: str
+    permissions: tuple[str, ...] = ()
+    arguments: Arguments = _nothing
+    method: str = "GET"
+    status: int = 200
+    data: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return f"{self.method} {self.name}"
+
+    @property
+    def names_a_row(self) -> bool:
+        """Whether the address has the id of something that belongs to the organisation."""
+        return self.arguments not in {_nothing, _kind}
+
+    def address(self, things: Things) -> str:
+        """Under the organisation's slug, if the page belongs to one."""
+        arguments = self.arguments(things)
+        if ":" in self.name:
+            arguments = {"organisation": things.organisation.slug} | arguments
+        return reverse(self.name, kwargs=arguments)
+
+    def ask(self, client: Client, things: Things) -> int:
+        """The status that this person gets."""
+        return int(client.generic(*self._request(things)).status_code)
+
+    def _request(self, things: Things) -> tuple[str, str, str, str]:
+        body = "&".join(f"{name}={value}" for name, value in self.data.items())
+        return self.method, self.address(things), body, "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True)
+class FreeRow(Row):
+    """An address that belongs to no organisation: what everybody gets who is signed in, and who is not."""
+
+    anonymous: int = 302
+
+
+def _member(things: Things) -> dict[str, str]:
+    return {"membership_id": things.membership.pk}
+
+
+def _invitation(things: Things) -> dict[str, str]:
+    return {"invitation_id": things.invitation.pk}
+
+
+def _token(things: Things) -> dict[str, str]:
+    return {"token": things.invitation_token}
+
+
+def _server(things: Things) -> dict[str, str]:
+    return {"server_id": things.server.pk}
+
+
+def _server_test(things: Things) -> dict[str, str]:
+    return {"test_id": things.server_test.pk}
+
+
+def _key(things: Things) -> dict[str, str]:
+    return {"key_id": things.key.pk}
+
+
+def _registry(things: Things) -> dict[str, str]:
+    return {"registry_id": things.registry.pk}
+
+
+def _registry_test(things: Things) -> dict[str, str]:
+    return {"test_id": things.registry_test.pk}
+
+
+def _kind(_: Things) -> dict[str, str]:
+    return {"kind": "generic"}
+
+
+FREE = (
+    FreeRow("healthz", status=503, anonymous=503),  # no worker beats in the tests
+    FreeRow("home", status=302),
+    FreeRow("setup", arguments=_token, status=404, anonymous=404),
+    FreeRow("sign_in", status=302, anonymous=200),
+    FreeRow("sign_in", method="POST", status=302, anonymous=422),
+    FreeRow("sign_out", method="POST", status=303, anonymous=303),
+    FreeRow("account"),
+    FreeRow("account", method="POST", status=303),
+    FreeRow("password_change"),
+    FreeRow("password_change", method="POST", status=422),
+    FreeRow("sign_out_everywhere", method="POST", status=303),
+    FreeRow("organisation_new", status=403),
+    FreeRow("organisation_new", method="POST", status=403),
+    FreeRow("invitation", arguments=_token, anonymous=200),
+    FreeRow("invitation", arguments=_token, method="POST", status=303, anonymous=422),
+)
+OWNED = (
+    Row("organisations:home", status=200),
+    Row("organisations:settings", ("organisations.change_organisation",)),
+    Row("organisations:settings", ("organisations.change_organisation",), method="POST", status=422),
+    Row("organisations:member_list", ("organisations.view_membership",)),
+    Row("organisations:member_invite", ("organisations.add_membership",)),
+    Row("organisations:member_invite", ("organisations.add_membership",), method="POST", status=422),
+    Row("organisations:member_detail", ("organisations.view_membership",), _member),
+    Row(
+        "organisations:member_detail",
+        ("organisations.view_membership", "organisations.change_membership"),
+        _member,
+        method="POST",
+        status=422,
+    ),
+    Row("organisations:member_remove", ("organisations.delete_membership",), _member),
+    Row("organisations:member_remove", ("organisations.delete_membership",), _member, method="POST", status=303),
+    Row(
+        "organisations:invitation_revoke",
+        ("organisations.add_membership",),
+        _invitation,
+        method="POST",
+        status=303,
+    ),
+    Row("organisations:audit", ("organisations.view_auditentry",)),
+    Row("servers:list", ("servers.view_server",)),
+    Row("servers:add", ("servers.add_server",)),
+    Row("servers:add", ("servers.add_server",), method="POST", status=422),
+    Row("servers:detail", ("servers.view_server",), _server),
+    Row("servers:edit", ("servers.change_server",), _server),
+    Row("servers:edit", ("servers.change_server",), _server, method="POST", status=422),
+    Row("servers:delete", ("servers.delete_server",), _server),
+    Row("servers:delete", ("servers.delete_server",), _server, method="POST", status=303),
+    Row("servers:test", ("servers.view_server",), _server, method="POST", status=303),
+    Row("servers:trust", ("servers.trust_server",), _server, method="POST", status=422),
+    Row("servers:test_detail", ("servers.view_server",), _server_test),
+    Row("servers:key_list", ("servers.view_sshkey",)),
+    Row("servers:key_add", ("servers.add_sshkey",)),
+    Row("servers:key_add", ("servers.add_sshkey",), method="POST", status=422),
+    Row("servers:key_detail", ("servers.view_sshkey",), _key),
+    Row("servers:key_edit", ("servers.change_sshkey",), _key),
+    Row("servers:key_edit", ("servers.change_sshkey",), _key, method="POST", status=422),
+    Row("servers:key_delete", ("servers.delete_sshkey",), _key),
+    Row("servers:key_delete", ("servers.delete_sshkey",), _key, method="POST", status=422),
+    Row("registries:list", ("registries.view_registry",)),
+    Row("registries:choose", ("registries.add_registry",)),
+    Row("registries:paste", ("registries.add_registry",), method="POST", status=422),
+    Row("registries:add", ("registries.add_registry",), _kind),
+    Row("registries:add", ("registries.add_registry",), _kind, method="POST", status=422),
+    Row("registries:test_draft", ("registries.add_registry",), _kind, method="POST", status=422),
+    Row("registries:test_detail", ("registries.view_registry",), _registry_test),
+    Row("registries:detail", ("registries.view_registry",), _registry),
+    Row("registries:edit", ("registries.change_registry",), _registry),
+    Row("registries:edit", ("registries.change_registry",), _registry, method="POST", status=422),
+    Row("registries:test_edit", ("registries.change_registry",), _registry, method="POST", status=422),
+    Row("registries:test", ("registries.view_registry",), _registry, method="POST", status=303),
+    Row("registries:delete", ("registries.delete_registry",), _registry),
+    Row("registries:delete", ("registries.delete_registry",), _registry, method="POST", status=303),
+)
+TABLE = (*FREE, *OWNED)
+
+
+@pytest.fixture
+def things(organisation: Organisation, alice: User) -> Things:
+    """One of each, made by Alice."""
+    dora = join(organisation, "dora", Role.VIEWER)
+    invitation, token = invitations.invite(
+        by=membership_of(alice), note="Erin", role=Role.VIEWER, names=frozenset({"registries.view_registry"})
+    )
+    key = SSHKey(organisation=organisation, name="deploy", public_key=PRIVATE_KEY.public)
+    key.private_key = PRIVATE_KEY.private
+    key.save()
+    server = Server.objects.create(
+        organisation=organisation,
+        name="web-1",
+        host="192.0.2.10",
+        user="deploy",
+        ssh_key=key,
+        seen_host_key=PRIVATE_KEY.public,
+    )
+    registry = Registry(
+        organisation=organisation, name="Production", kind="generic", url="registry.example.com", username="robot"
+    )
+    registry.password = "s3cret-of-the-robot"
+    registry.save()
+    return Things(
+        organisation=organisation,
+        membership=membership_of(dora),
+        invitation=invitation,
+        invitation_token=token,
+        key=key,
+        server=server,
+        server_test=ServerTest.objects.create(organisation=organisation, server=server, asked_by=alice),
+        registry=registry,
+        registry_test=RegistryTest.objects.create(
+            organisation=organisation,
+            registry=registry,
+            kind=registry.kind,
+            url=registry.url,
+            username=registry.username,
+            asked_by=alice,
+        ),
+    )
+
+
+def url_names(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[str]:
+    """The name of every URL pattern of the project, except those of Django's admin."""
+    for pattern in (resolver or get_resolver()).url_patterns:
+        if isinstance(pattern, URLPattern):
+            yield prefix + (pattern.name or str(pattern.pattern))
+        elif pattern.app_name != "admin":
+            yield from url_names(pattern, f"{prefix}{pattern.namespace}:" if pattern.namespace else prefix)
