@@ -1,0 +1,129 @@
+"""Hunts for marked secrets in every place where one could show, after a whole dokreg has worked with them."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.lab import sshd
+from tests.lab.impostors import HttpImpostor, denying
+from tests.lab.registry import BearerRegistry
+from tests.lab.watch import Watch, encodings, files_with, watching
+from tests.owner import PASSWORD, Owner
+from tests.running import Running, running
+
+SECRETS = {"right": "marked-right-secret", "wrong": "marked-wrong-secret", "pasted": "marked-pasted-secret"}
+UNDERSTOOD = "docker login -u marked -p marked-pasted-secret registry.example.com"
+
+
+class Hunt(NamedTuple):
+    """A dokreg after its work, and what was seen of it meanwhile."""
+
+    dokreg: Running
+    owner: Owner
+    key: str
+    watch: Watch
+    answers: list[str]
+
+
+@pytest.fixture(scope="module")
+def hunt(
+    tmp_path_factory: pytest.TempPathFactory, server_one: sshd.Server, bearer_registry: BearerRegistry
+) -> Iterator[Hunt]:
+    bearer_registry.tokens.passwords["marked"] = SECRETS["right"]
+    with running(tmp_path_factory.mktemp("hunt") / "data") as dokreg:
+        dokreg.wait_until_healthy()
+        answers: list[str] = []
+        with watching(*SECRETS.values(), PASSWORD) as watch:
+            owner = Owner(dokreg)
+            server_id = owner.add_server("web-1", server_one)
+            answers += _work(owner, bearer_registry.host, server_id)
+        middle = server_one.private_key.splitlines()[2]
+        yield Hunt(dokreg, owner, middle, watch, answers)
+
+
+def _work(owner: Owner, host: str, server_id: str) -> list[str]:
+    """Everything that takes a secret, with success and with failure; what was answered."""
+    add, form = "/acme/settings/registries/add/generic/", {"url": host, "username": "marked", "server": server_id}
+    answers = []
+    for password in (SECRETS["right"], SECRETS["wrong"]):
+        page = owner.test_draft(**form, password=password, image="acme/none:1")
+        answers += [page.text, owner.ladder(page.match(r'hx-get="([^"]+)"'))]
+    answers.append(owner.post(add, **form, name="", password=SECRETS["wrong"]).text)
+    saved = owner.post(add, **form, name="Marked", password=SECRETS["right"])
+    answers += [saved.text, owner.post(f"{saved.address}test/", server=server_id, image="acme/none:1").text]
+    answers.append(owner.wait_for_ladder(saved.address))
+    owner.get(f"{saved.address}edit/")
+    answers.append(
+        owner.post(f"{saved.address}edit/", **form | {"url": "a b"}, name="x", password=SECRETS["wrong"]).text
+    )
+    owner.get("/acme/settings/registries/add/")
+    answers += [owner.post(f"{add}../paste/", text=text).text for text in (UNDERSTOOD, f"? {UNDERSTOOD} ?")]
+    impostor = HttpImpostor(denying).start()
+    page = owner.test_draft(**form | {"url": impostor.host}, password=SECRETS["wrong"])
+    answers.append(owner.ladder(page.match(r'hx-get="([^"]+)"')))
+    impostor.stop()
+    return answers
+
+
+def found_in(text: str, hunt: Hunt) -> list[str]:
+    """The marked secrets in a text, as they are or in base64."""
+    return [
+        secret for secret in (*SECRETS.values(), hunt.key) if any(form in text.encode() for form in encodings(secret))
+    ]
+
+
+def test_the_work_was_done(hunt: Hunt) -> None:
+    words = " ".join(hunt.answers)
+    assert 'data-state="passed"' in words
+    assert 'data-state="failed"' in words
+    assert hunt.watch.saw("docker login")
+
+
+def test_no_answer_holds_one(hunt: Hunt) -> None:
+    assert [found_in(answer, hunt) for answer in hunt.answers] == [[]] * len(hunt.answers)
+
+
+def test_no_page_holds_one(hunt: Hunt) -> None:
+    seen: set[str] = set()
+    waiting = ["/acme/settings/registries/", "/acme/settings/audit/", "/admin/", "/account/"]
+    while waiting:
+        path = waiting.pop()
+        if path in seen or "sign-out" in path or "logout" in path:
+            continue
+        seen.add(path)
+        page = hunt.owner.get(path)
+        assert page.status < 500, path
+        assert found_in(page.text, hunt) == [], path
+        waiting += [link for link in re.findall(r'href="(/[^"?#]+)', page.text) if not link.startswith("/static/")]
+    assert len(seen) > 40
+
+
+def test_no_process_holds_one(hunt: Hunt) -> None:
+    assert hunt.watch.sightings == set()
+
+
+def test_no_file_of_dokreg_holds_one(hunt: Hunt) -> None:
+    files = [path for path in hunt.dokreg.data.rglob("*") if path.is_file() and "static" not in path.parts]
+    assert {path.name for path in files} >= {"dokreg.sqlite3", "fernet_keys"}
+    texts = {path: path.read_bytes() for path in files}
+    forms = [form for secret in (*SECRETS.values(), hunt.key) for form in encodings(secret)]
+    assert [path for path, text in texts.items() if any(form in text for form in forms)] == []
+
+
+def test_the_terminal_shows_none(hunt: Hunt) -> None:
+    assert hunt.dokreg.output
+    assert found_in(hunt.dokreg.output, hunt) == []
+
+
+def test_a_dump_of_the_database_shows_none(hunt: Hunt) -> None:
+    dump = hunt.dokreg.manage("dumpdata")
+    assert '"registries.registry"' in dump
+    assert found_in(dump, hunt) == []
+
+
+@pytest.mark.parametrize("name", SECRETS)  # not its value: pytest writes that into the environment
+def test_no_file_on_the_server_holds_one(hunt: Hunt, server_one: sshd.Server, name: str) -> None:
+    assert files_with(SECRETS[name], server_one.home, Path("/dev/shm"), Path("/root/.docker")) == []
