@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint lab screenshots lock clean
+.PHONY: run test lint bench screenshots lock clean
 
 run: $(VENV)/.installed
 	@exec $(BIN)/python manage.py up
@@ -21,6 +21,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.lab.packages
+	$(BIN)/python -m tests.bench
 
 screenshots: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.browser.screenshots
