@@ -84,7 +84,7 @@ class RegistryForm(forms.ModelForm[Registry]):
         self._describe("url", kind.host_help, kind.host_placeholder)
         self._describe("username", kind.username_help, kind.username_placeholder)
         self._describe("image_prefix", kind.image_prefix_help, kind.image_prefix_placeholder)
-        self.fields["image"].widget.attrs["placeholder"] = kind.example_image
+        self.fields["image"].widget.attrs["placeholder"] = kind.example_name
         self.fields["url"].required = False  # an empty host is Docker Hub
         self.fields["password"].widget.attrs["placeholder"] = self._kept_text()
         self.fields["password"].help_text = " ".join(filter(None, [kind.secret_help, kind.secret_life]))
@@ -223,7 +223,7 @@ class SavedTestForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.registry = registry
         self.fields["server"] = ServerChoice(registry.organisation, label="Server", initial=registry.server_id)
-        self.fields["image"].widget.attrs["placeholder"] = registry.provider.example_image
+        self.fields["image"].widget.attrs["placeholder"] = registry.provider.example_name
         self.order_fields(self.field_order)
 
     def clean(self) -> dict[str, Any]:

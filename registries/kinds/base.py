@@ -62,6 +62,12 @@ class Kind:
     image_prefix_placeholder: ClassVar[str] = ""
     example_image: ClassVar[str] = ""
 
+    @property
+    def example_name(self) -> str:
+        """The example as it is typed where the host is known: `acme/web:1.4`."""
+        first, _slash, rest = self.example_image.partition("/")
+        return rest if "." in first else self.example_image
+
     def is_provider_host(self, host: str) -> bool:
         """Whether the provider itself runs this host."""
         return self.provider_hosts is not None and self.provider_hosts.fullmatch(host) is not None
