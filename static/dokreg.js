@@ -75,6 +75,16 @@
     menu?.querySelector("summary").focus();
   });
 
+  // A field that htmx preserves keeps its old attributes as well; what is said below it may be new.
+  document.addEventListener("htmx:afterSettle", () => {
+    for (const field of document.querySelectorAll("[hx-preserve]")) {
+      const ids = [`${field.id}_error`, `${field.id}_helptext`].filter((id) => document.getElementById(id));
+      field.setAttribute("aria-describedby", ids.join(" "));
+      if (document.getElementById(`${field.id}_error`)) field.setAttribute("aria-invalid", "true");
+      else field.removeAttribute("aria-invalid");
+    }
+  });
+
   // What htmx puts into a <dialog> is shown; an empty answer closes it.
   document.addEventListener("htmx:afterSwap", (event) => {
     const dialog = event.target.closest?.("dialog");

@@ -15,7 +15,7 @@ from tests.lab.watch import SHARED_FOLDERS, files_with, new_files
 from tests.owner import Owner
 from tests.running import Running, running
 
-SECRET = "marked-killed-worker"  # noqa: S105
+SECRET = "marked-killed-worker"
 MEMORY = Path("/dev/shm")  # where the server keeps what a login needs
 SLOW_LOGIN = """
 case " $* " in *" login "*) sleep 6;; esac
