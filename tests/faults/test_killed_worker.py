@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dokreg.ids import new_id
 from tests.lab.engine import Engine
 from tests.lab.fixtures import NewServer
 from tests.lab.registry import BasicRegistry
@@ -15,7 +16,7 @@ from tests.lab.watch import SHARED_FOLDERS, files_with, new_files
 from tests.owner import Owner
 from tests.running import Running, running
 
-SECRET = "marked-killed-worker"
+SECRET = f"marked-{new_id()}"  # not a constant: the tests' own source may lie where they hunt
 MEMORY = Path("/dev/shm")  # where the server keeps what a login needs
 SLOW_LOGIN = """
 case " $* " in *" login "*) sleep 6;; esac
@@ -41,8 +42,10 @@ def column(dokreg: Running, statement: str) -> list[object]:
         return [row[0] for row in database.execute(statement)]
 
 
-def folders_of_runs() -> list[str]:
-    return [path.name for path in MEMORY.glob("dokreg.*")]
+def folders_of_runs(dokreg: Running) -> list[Path]:
+    """What this dokreg's runs have on the server at this moment; others may be at work on the same machine."""
+    runs = column(dokreg, "SELECT id FROM registries_registrytest")
+    return [path for run in runs for path in MEMORY.glob(f"dokreg.{run}.*")]
 
 
 def test_a_killed_worker_loses_the_run_and_leaves_nothing(
@@ -52,12 +55,12 @@ def test_a_killed_worker_loses_the_run_and_leaves_nothing(
     server_id = owner.add_server("slow", slow_server)
     with new_files(MEMORY, slow_server.home) as left:
         owner.test_draft(url=lab_registry.host, username="alice", password=SECRET, server=server_id)
-        dokreg.wait_for(lambda: bool(folders_of_runs()), "the login to begin")
+        dokreg.wait_for(lambda: bool(folders_of_runs(dokreg)), "the login to begin")
         dokreg.service("celery").kill()
         dokreg.wait_for(
             lambda: column(dokreg, "SELECT state FROM registries_registrytest") == ["lost"], "the sweep to notice"
         )
-        dokreg.wait_for(lambda: not folders_of_runs(), "the folder to be gone")
+        dokreg.wait_for(lambda: not folders_of_runs(dokreg), "the folder to be gone")
         time.sleep(7)  # until what was started on the server has ended by itself, too
     assert left == []
     assert files_with(SECRET, *SHARED_FOLDERS, slow_server.home) == []
@@ -72,7 +75,7 @@ def test_a_worker_that_is_told_to_end_finishes_what_it_runs(
     owner = Owner(dokreg)
     server_id = owner.add_server("slow", slow_server)
     owner.test_draft(url=lab_registry.host, username="alice", password=SECRET, server=server_id)
-    dokreg.wait_for(lambda: bool(folders_of_runs()), "the login to begin")
+    dokreg.wait_for(lambda: bool(folders_of_runs(dokreg)), "the login to begin")
     assert dokreg.stop() == 0
     assert column(dokreg, "SELECT state FROM registries_registrytest") == ["failed"]
 

@@ -1,0 +1,159 @@
+"""A believable organisation for pictures: real servers and registries, under names of their own.
+
+The names hold in this process and its children alone: they stand in a private copy of /etc/hosts.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from playwright.sync_api import Browser, Page, StorageState, expect
+
+from tests.browser import steps
+from tests.browser.chromium import new_page
+from tests.lab.engine import Engine
+from tests.lab.registry import Account, BasicRegistry, Registry
+from tests.lab.sshd import Server
+from tests.running import Running
+
+Part = TypeVar("Part", Server, Registry, BasicRegistry)
+INSIDE = "--inside"
+ECR = "482915306177.dkr.ecr.eu-central-1.amazonaws.com"
+ADDRESSES = {
+    "localhost": "127.0.0.1",
+    "ghcr.io": "127.0.0.11",
+    ECR: "127.0.0.12",
+    "registry.acme.example": "127.0.0.13",
+    "mirror.acme.example": "127.0.0.14",
+    "web-1.acme.example": "127.0.0.21",
+    "build-1.acme.example": "127.0.0.22",
+}
+DEPLOYER = Account("deployer", "pull-only-2f7c91")
+GITHUB = Account("acme-bot", "ghp_8Qm2yT5vXc1nLr7KdWs0ZpJb4HfUeA9gGiOq")
+AMAZON = Account("AWS", "eyJwYXlsb2FkIjoiQ0xzZVZ2bWx3T3ZzV2p6Um5vYjI1R2FkbUkifQ")
+IMAGE = "registry.acme.example/acme/web:1.4"
+BOB = Account("bob", "a password that bob remembers")
+
+
+def in_a_world_of_its_own(module: str) -> NoReturn:
+    """Run the module anew where the names above lead to the lab."""
+    with tempfile.NamedTemporaryFile("w", prefix="hosts-") as hosts:
+        hosts.writelines(f"{address} {name}\n" for name, address in ADDRESSES.items())
+        hosts.flush()
+        Path(hosts.name).chmod(0o644)
+        mount = 'mount --bind "$0" /etc/hosts && exec "$@"'
+        command = ["sh", "-c", mount, hosts.name, sys.executable, "-m", module, INSIDE, *sys.argv[1:]]
+        sys.exit(subprocess.run(["unshare", "--mount", *command]).returncode)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """What runs for the pictures."""
+
+    web: Server
+    build: Server
+    own: BasicRegistry
+    github: BasicRegistry
+
+
+@contextlib.contextmanager
+def lab() -> Iterator[Lab]:
+    if os.geteuid() != 0:
+        sys.exit("The lab runs Docker engines and SSH servers, which needs root.")
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dokreg-lab-", dir="/var/tmp")))
+        folder.chmod(0o711)
+        engine = stack.enter_context(Engine(folder / "engine"))
+        parts = Lab(
+            web=_at(Server(folder / "web-1", engine, address=ADDRESSES["web-1.acme.example"]), 22),
+            build=_at(Server(folder / "build-1", engine, address=ADDRESSES["build-1.acme.example"]), 22),
+            own=_at(_registry(folder, "registry.acme.example", DEPLOYER), 80),
+            github=_at(_registry(folder, "ghcr.io", GITHUB), 80),
+        )
+        amazon = _at(_registry(folder, ECR, AMAZON), 80)
+        mirror = _at(Registry(folder / "mirror", address=ADDRESSES["mirror.acme.example"]), 80)
+        for part in (parts.web, parts.build, parts.own, parts.github, amazon, mirror):
+            stack.enter_context(part)
+        engine.import_image(IMAGE)
+        engine.push(IMAGE, DEPLOYER)
+        engine.remove_image(IMAGE)
+        yield parts
+
+
+@contextlib.contextmanager
+def filled(browser: Browser, dokreg: Running, parts: Lab) -> Iterator[StorageState]:
+    """Set dokreg up and live with it for a while; the owner's cookies."""
+    with contextlib.ExitStack() as stack:
+        page, _watch = stack.enter_context(new_page(browser, dokreg.url))
+        steps.set_up(page, dokreg.setup_link)
+        _add_servers(page, parts, stack)
+        _add_registries(page, parts)
+        _invite(page, browser, dokreg)
+        yield page.context.storage_state()
+
+
+def open_form(page: Page, password: str) -> None:
+    """The form of the team's own registry, filled in."""
+    steps.choose_provider(page, "Other registry")
+    account = Account(DEPLOYER.username, password)
+    steps.fill_in_registry(page, name="Staging", host="registry.acme.example", account=account, server="web-1")
+    page.get_by_label("Image", exact=True).fill("acme/web:1.4")
+
+
+def _registry(folder: Path, name: str, account: Account) -> BasicRegistry:
+    return BasicRegistry(folder / name, [account], address=ADDRESSES[name])
+
+
+def _at(part: Part, port: int) -> Part:
+    """The port that everybody expects, where this part is alone at its address."""
+    part.port = port
+    return part
+
+
+def _add_servers(page: Page, parts: Lab, stack: contextlib.ExitStack) -> None:
+    public_line = steps.add_ssh_key(page, "deploy")
+    for name, server in (("web-1", parts.web), ("build-1", parts.build)):
+        stack.enter_context(server.letting_in(public_line))
+        steps.add_server(page, name, server, "deploy", host=f"{name}.acme.example")
+        if server is parts.web:
+            steps.confirm_host_key(page)
+
+
+def _add_registries(page: Page, parts: Lab) -> None:
+    own, github, amazon = "registry.acme.example", "ghcr.io", ECR
+    _add(page, "Other registry", "Production images", own, DEPLOYER, prefix="acme")
+    _add(page, "Amazon ECR", "Build cache", amazon, AMAZON)
+    _add(page, "Harbor", "Mirror of Docker Hub", "mirror.acme.example", Account("robot$pull", "anything"))
+    with parts.github.password_changed(GITHUB.username, "renewed elsewhere"):
+        _add(page, "GitHub (GHCR)", "Open source", github, GITHUB)
+    _add(page, "Docker Hub", "Base images", "docker.io", Account("acmelogistics", "dckr_pat_x7"), tested=False)
+    _add(page, "Google Artifact Registry", "Data team", "europe-west3-docker.pkg.dev",
+         Account("oauth2accesstoken", "ya29.c.c0ASRK0GZ"), tested=False, prefix="acme-data/images")  # fmt: skip
+
+
+def _add(
+    page: Page, provider: str, name: str, host: str, account: Account, *, prefix: str = "", tested: bool = True
+) -> None:
+    steps.choose_provider(page, provider)
+    steps.fill_in_registry(page, name=name, host=host, account=account, server="web-1")
+    page.get_by_label("Image Prefix").fill(prefix)
+    if tested:
+        steps.run_test(page)
+    steps.save(page, name)
+
+
+def _invite(page: Page, browser: Browser, dokreg: Running) -> None:
+    with new_page(browser, dokreg.url) as (other, _watch):
+        other.goto(steps.invite(page, "Bob Miller", "Member"))
+        other.get_by_label("Username").fill(BOB.username)
+        for field in other.locator("input[type=password]").all():
+            field.fill(BOB.password)
+        other.get_by_role("button", name="Make account and join").click()
+        expect(other.get_by_role("heading", name="Registries")).to_be_visible()
+    steps.invite(page, "Erin from the data team", "Viewer")

@@ -1,0 +1,95 @@
+"""Pictures of the main pages for the README: `python -m tests.browser.screenshots`."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, StorageState, ViewportSize
+
+from tests.browser import acme, steps
+from tests.browser.chromium import chromium, new_page
+from tests.browser.steps import HOME
+from tests.running import ROOT, Running, running
+
+FOLDER = ROOT / "docs" / "screenshots"
+WINDOW: ViewportSize = {"width": 1280, "height": 800}
+HIGH_WINDOW: ViewportSize = {"width": 1280, "height": 880}
+HIGH_PHONE: ViewportSize = {"width": 360, "height": 1100}
+MOST_BYTES = 150_000
+MOST_BYTES_TOGETHER = 1_000_000
+PASSED, UNKNOWN_SERVER = "Production images", "build-1"
+
+
+class Camera:
+    """Takes pictures in a dokreg that is filled."""
+
+    def __init__(self, browser: Browser, dokreg: Running, cookies: StorageState) -> None:
+        self._browser, self._dokreg, self._cookies = browser, dokreg, cookies
+
+    @contextmanager
+    def looking(self, name: str, **options: Any) -> Iterator[Page]:
+        """A page to go where the picture is; it is taken at the end of the block."""
+        options = {"viewport": WINDOW, "storage_state": self._cookies, "reduced_motion": "reduce"} | options
+        with new_page(self._browser, self._dokreg.url, **options) as (page, _watch):
+            yield page
+            page.mouse.move(0, 0)
+            # Playwright would hide the caret by an inline style, which dokreg's policy refuses.
+            page.screenshot(path=FOLDER / f"{name}.png", caret="initial")
+
+
+def take_all(camera: Camera) -> None:
+    for name, scheme in (("registries", "light"), ("registries-dark", "dark")):
+        with camera.looking(name, color_scheme=scheme) as page:
+            page.goto(f"{HOME}/registries/")
+    with camera.looking("add-registry") as page:
+        page.goto(f"{HOME}/registries/add/")
+    with camera.looking("test-failed", viewport=HIGH_WINDOW) as page:
+        acme.open_form(page, "a typing mistake")
+        assert steps.run_test(page) == "failed"
+    with camera.looking("test-passed", viewport=HIGH_WINDOW) as page:
+        acme.open_form(page, acme.DEPLOYER.password)
+        assert steps.run_test(page) == "passed"
+    for name, window in (("registry", WINDOW), ("registry-phone", HIGH_PHONE)):
+        with camera.looking(name, viewport=window) as page:
+            open_named(page, "registries", PASSED)
+    with camera.looking("server-host-key") as page:
+        open_named(page, "servers", UNKNOWN_SERVER)
+    for name in ("members", "audit"):
+        with camera.looking(name) as page:
+            page.goto(f"{HOME}/{name}/")
+
+
+def open_named(page: Page, section: str, name: str) -> None:
+    page.goto(f"{HOME}/{section}/")
+    page.locator("#main").get_by_role("link", name=name, exact=True).first.click()
+    page.get_by_role("heading", name=name, exact=True).wait_for()
+
+
+def check_sizes() -> None:
+    sizes = {path.name: path.stat().st_size for path in sorted(FOLDER.glob("*.png"))}
+    for name, size in sizes.items():
+        sys.stdout.write(f"{size // 1000:5} kB  {name}\n")
+    if max(sizes.values()) > MOST_BYTES or sum(sizes.values()) > MOST_BYTES_TOGETHER:
+        sys.exit("The pictures are larger than a README should carry.")
+
+
+def main() -> None:
+    if acme.INSIDE not in sys.argv:
+        acme.in_a_world_of_its_own(__spec__.name)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (
+        acme.lab() as parts,
+        tempfile.TemporaryDirectory() as folder,
+        running(Path(folder) / "data") as dokreg,
+        chromium() as browser,
+        acme.filled(browser, dokreg, parts) as cookies,
+    ):
+        take_all(Camera(browser, dokreg, cookies))
+    check_sizes()
+
+
+if __name__ == "__main__":
+    main()
