@@ -78,6 +78,10 @@ class RegistryForm(forms.ModelForm[Registry]):
     def _is_new(self) -> bool:
         return self.instance._state.adding
 
+    @property
+    def _draft_has_secret(self) -> bool:
+        return self.saved_draft is not None and self.saved_draft.password is not None
+
     def _explain(self) -> None:
         kind = self.kind
         self._describe("name", "How your team calls it, such as “Production images”.")
@@ -95,7 +99,7 @@ class RegistryForm(forms.ModelForm[Registry]):
             self.fields[name].widget.attrs["placeholder"] = placeholder
 
     def _kept_text(self) -> str:
-        if self.saved_draft is not None and self.saved_draft.password is not None:
+        if self._draft_has_secret:
             return "Kept from before; leave empty to use it"
         return "" if self._is_new else "Stored; leave empty to keep it"
 
@@ -180,8 +184,9 @@ class RegistryForm(forms.ModelForm[Registry]):
     @property
     def new_secret(self) -> str | None:
         """The secret to store, or None to keep the stored one."""
-        kept = not self.cleaned_data.get("password") and not self._is_new and self.saved_draft is None
-        return None if kept else self.cleaned_data["secret"]
+        if self.cleaned_data.get("password") or self._draft_has_secret:
+            return str(self.cleaned_data["secret"])
+        return None
 
     @property
     def credentials(self) -> Credentials:
@@ -198,7 +203,10 @@ class RegistryForm(forms.ModelForm[Registry]):
     def typed_values(self) -> dict[str, str]:
         """What stands in the form, without the secret, to show it again."""
         names = ("name", "url", "username", "image_prefix", "server", "image")
-        return {name: str(self.data.get(name, "")) for name in names}
+        values = {name: str(self.data.get(name, "")) for name in names}
+        if "@" in values["url"]:
+            values["url"] = ""  # refused, and perhaps for a password in it
+        return values
 
 
 class DraftTestForm(RegistryForm):

@@ -11,7 +11,6 @@ SECRET_LIMIT_BYTES = 64 * 1024
 _TRIMMED_BY_DOCKER = (
     " \t\n\v\f\r\x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 )
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -153,7 +152,7 @@ def _check_username(username: str) -> str | None:
         return "The user name is missing."
     if len(username) > USERNAME_LIMIT:
         return f"A user name has at most {USERNAME_LIMIT} characters; this one has {len(username)}."
-    if _CONTROL_CHARACTER.search(username) or _SURROGATE.search(username):
+    if not username.isprintable():
         return "The user name has a character in it that cannot be printed. Type it instead of pasting it."
     if ":" in username:
         return (

@@ -68,7 +68,7 @@ def show_test(request: OrganisationRequest, test_id: str) -> HttpResponse:
         seen = request.GET.get("seen", "")
         return _ladder(
             request,
-            wait_for_change(test, seen=int(seen) if seen.isdecimal() else -1, seconds=LONGEST_WAIT_SECONDS),
+            wait_for_change(test, seen=int(seen[:9]) if seen.isdecimal() else -1, seconds=LONGEST_WAIT_SECONDS),
         )
     return render(request, "registries/test.html", {"section": "registries", "test": test})
 
@@ -89,7 +89,7 @@ def _test_form(request: OrganisationRequest, form: RegistryForm, back: str) -> H
         organisation=request.organisation,
         by=request.user,
         values=form.typed_values,
-        password=form.cleaned_data["secret"],
+        password=form.new_secret or "",  # never the stored one: a draft may be sent to another host
     )
     return see_other(f"{back}?draft={draft.pk}&test={test.pk}")
 

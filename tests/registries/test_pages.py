@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -138,6 +139,39 @@ def test_a_test_of_an_edit_takes_the_stored_secret_to_no_other_host(
     registry = make_registry(organisation, alice, password=MARKED)
     client.post(address("test_edit", registry_id=registry.pk), FORM | {"url": "evil.example.com", "password": ""})
     assert not RegistryTest.objects.exists()
+
+
+def test_a_test_of_an_edit_leaves_no_draft_with_the_stored_secret(
+    client: Client, organisation: Organisation, alice: User
+) -> None:
+    registry = make_registry(organisation, alice, password=MARKED)
+    edit = {"name": "Images", "url": registry.url, "username": registry.username, "password": ""}
+    for draft in ("", "again"):
+        client.post(address("test_edit", registry_id=registry.pk), edit | {"draft": draft and Draft.objects.get().pk})
+    assert RegistryTest.objects.count() == 2
+    assert not Draft.objects.filter(password__isnull=False).exists()
+    stolen = client.post(
+        address("test_draft", kind="generic"),
+        FORM | {"url": "evil.example.com", "password": "", "draft": Draft.objects.first().pk},  # type: ignore[union-attr]
+    )
+    assert stolen.status_code == 422
+
+
+@pytest.mark.parametrize("username", ["acme\u200b", "a\u00a0b", "soft\u00adhyphen"])
+def test_a_character_that_nobody_sees_is_refused(client: Client, username: str) -> None:
+    assert "username" in add(client, username=username).context["form"].errors
+
+
+def test_a_secret_that_cannot_be_opened_is_no_error_of_the_page(
+    client: Client, organisation: Organisation, alice: User, settings: Any
+) -> None:
+    registry = make_registry(organisation, alice)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE registries_registry SET password = %s", [b"damaged"])
+    assert client.get(registry.get_absolute_url()).status_code == 200
+    assert client.post(address("test", registry_id=registry.pk)).status_code == 303
+    form = FORM | {"password": ""}
+    assert client.post(address("edit", registry_id=registry.pk), form).status_code == 422
 
 
 def test_no_page_ever_shows_the_secret(client: Client, organisation: Organisation, alice: User) -> None:
