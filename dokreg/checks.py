@@ -3,9 +3,9 @@
 from typing import Any
 
 from django.core.checks import CheckMessage, Critical, register
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
-from dokreg.encryption import SecretUnreadable
+from dokreg.encryption import SecretUnreadable, secret_fields
 from dokreg.models import KeyCanary
 
 CANARY_TEXT = "dokreg"
@@ -22,19 +22,32 @@ class WrongKeys(Exception):
 
 
 def verify_keys() -> None:
-    """Open the canary row; raise WrongKeys if that fails. A database without one is new, and gets none here."""
+    """Open the canary row; raise WrongKeys if that fails."""
     canary = KeyCanary.objects.first()
-    if canary is None:
-        return
     try:
-        canary.value.reveal()
+        if canary is None:
+            _open_any_secret()
+        elif canary.value.reveal() != CANARY_TEXT:
+            raise WrongKeys
     except SecretUnreadable as error:
         raise WrongKeys from error
 
 
-def plant_canary() -> None:
-    """Make the canary row of a new database; an existing one is left as it is."""
+def _open_any_secret() -> None:
+    """For a database without the canary row: one secret of each column, if there are any."""
+    tables = connection.introspection.table_names()
+    for field in secret_fields():
+        if field.model._meta.db_table not in tables:
+            continue
+        row = field.model._base_manager.filter(**{f"{field.name}__isnull": False}).first()
+        if row is not None:
+            getattr(row, field.attname).reveal()
+
+
+def plant_canary(**_: Any) -> None:
+    """Make the canary row of a new database; an existing one is left as it is. Raises WrongKeys."""
     if not KeyCanary.objects.exists():
+        verify_keys()
         KeyCanary.objects.create(value=CANARY_TEXT)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.core import serializers
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 
@@ -12,6 +13,7 @@ from dokreg import rotation
 from dokreg.checks import WrongKeys, plant_canary, verify_keys
 from dokreg.encryption import SecretUnreadable, secret_fields
 from dokreg.keys import new_key
+from dokreg.models import KeyCanary
 from organisations.models import Organisation
 from registries.models import Registry
 
@@ -39,6 +41,7 @@ def use_keys(settings: Any) -> Iterator[UseKeys]:
 def keys(use_keys: UseKeys) -> tuple[str, str]:
     old, new = new_key(), new_key()
     use_keys(old)
+    KeyCanary.objects.all().delete()
     plant_canary()
     organisation = Organisation.objects.create(name="Acme", slug="acme")
     for number in range(5):
@@ -125,3 +128,21 @@ def test_with_a_wrong_key_the_check_refuses_and_nothing_is_overwritten(
 def test_check_counts_what_each_key_opens(keys: tuple[str, str], use_keys: UseKeys) -> None:
     use_keys(keys[1], keys[0])
     assert rotation.count_by_key()["registries.Registry.password"] == Counter({2: 5})
+
+
+def test_without_a_canary_the_secrets_themselves_are_asked(keys: tuple[str, str], use_keys: UseKeys) -> None:
+    KeyCanary.objects.all().delete()
+    verify_keys()
+    use_keys(new_key())
+    with pytest.raises(WrongKeys):
+        plant_canary()
+    assert not KeyCanary.objects.exists()
+
+
+def test_a_dump_brings_the_secrets_back(keys: tuple[str, str]) -> None:
+    dump = serializers.serialize("json", [*Registry.objects.all(), *KeyCanary.objects.all()])
+    Registry.objects.all().delete()
+    for row in serializers.deserialize("json", dump):
+        row.save()
+    assert revealed() == ["pw0", "pw1", "pw2", "pw3", "pw4"]
+    verify_keys()
