@@ -3,6 +3,7 @@
 Each variable `NAME` may instead be given as `NAME_FILE`, the path of a file that holds the value.
 """
 
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -41,6 +42,10 @@ class Environment:
             reason = error.strerror if isinstance(error, OSError) else "it is not text"
             self.mistakes.append(f"{name}_FILE: {path} cannot be read: {reason}.")
             return default
+
+    def is_given(self, name: str) -> bool:
+        """Whether the variable, or its file, is set; also to nothing."""
+        return name in self.variables or f"{name}_FILE" in self.variables
 
     def parse(self, name: str, parser: Callable[[str], T], default: str) -> T:
         """The parsed variable; a mistake is noted under its name, and the default stands in for it."""
@@ -91,6 +96,10 @@ def as_postgresql(text: str) -> dict[str, object] | None:
     parts = urlsplit(text)
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ValueError("it must begin with postgresql:// (leave it empty for SQLite).")
+    try:
+        port = str(parts.port or "")
+    except ValueError as error:  # its text would quote a part of the password
+        raise ValueError("the port is no number. Write / # ? @ in the password as %2F %23 %3F %40.") from error
     name = unquote(parts.path.lstrip("/"))
     if not name:
         raise ValueError("it names no database: postgresql://user:password@host:5432/NAME.")
@@ -100,11 +109,18 @@ def as_postgresql(text: str) -> dict[str, object] | None:
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": unquote(parts.hostname or ""),
-        "PORT": str(parts.port or ""),
+        "PORT": port,
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {"connect_timeout": 5},
     }
+
+
+def as_log_level(text: str) -> str:
+    """One of Python's names of log levels."""
+    if text.upper() not in logging.getLevelNamesMapping():
+        raise ValueError("write one of DEBUG, INFO, WARNING, ERROR.")
+    return text.upper()
 
 
 def as_redis(text: str) -> str:

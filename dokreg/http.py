@@ -1,6 +1,8 @@
 """Small helpers between Django and every view: client addresses, htmx answers, silent error reports."""
 
 import ipaddress
+import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +15,7 @@ from django_htmx.middleware import HtmxDetails
 
 from dokreg.addresses import Network
 
+ONE_TIME_LINK = re.compile(r"(/(?:setup|invitations)/)[^/\s\"]+")
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
@@ -73,8 +76,26 @@ class HtmxRedirectMiddleware:
         return response
 
 
+class MaskOneTimeLinks(logging.Filter):
+    """Django logs the address of every refused request; the one of a one-time link is a key."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(masked(value) if isinstance(value, str) else value for value in record.args)
+        record.msg = masked(record.msg) if isinstance(record.msg, str) else record.msg
+        return True
+
+
+def masked(text: str) -> str:
+    """The text without the secret part of one-time links."""
+    return ONE_TIME_LINK.sub(r"\1********", text)
+
+
 class SilentExceptionReporterFilter(SafeExceptionReporterFilter):
     """Error reports carry no form values and no local variables: either may be somebody's password."""
+
+    # Addresses of databases and brokers hold passwords, too.
+    hidden_settings = re.compile(f"{SafeExceptionReporterFilter.hidden_settings.pattern}|URL|DATABASES", re.IGNORECASE)
 
     def is_active(self, request: HttpRequest | None) -> bool:  # noqa: ARG002 - Django's signature
         return True

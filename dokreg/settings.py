@@ -13,12 +13,13 @@ from csp.constants import NONE, SELF
 
 from dokreg import keys
 from dokreg.addresses import is_loopback_name, parse_networks
-from dokreg.configuration import as_bind, as_bool, as_postgresql, as_redis, as_words, read_environment
+from dokreg.configuration import as_bind, as_bool, as_log_level, as_postgresql, as_redis, as_words, read_environment
 
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 _env = read_environment()
+os.umask(0o077)  # nothing that dokreg writes is anybody else's business
 
 # Where things are
 DOKREG_DATA = Path(_env.text("DOKREG_DATA", "data")).absolute()
@@ -39,13 +40,19 @@ _broker = _env.parse("REDIS_URL", as_redis, "")
 # Keys: from the environment, or files in the data folder where everything else is kept there too
 SECRET_KEY = _env.text("DOKREG_SECRET_KEY")
 FERNET_KEYS = as_words(_env.text("DOKREG_FERNET_KEYS"))
+for _name in ("DOKREG_SECRET_KEY", "DOKREG_FERNET_KEYS"):
+    if _env.is_given(_name) and not _env.text(_name):
+        _env.mistakes.append(f"{_name} is given and empty.")
 if _database is not None:
     if not SECRET_KEY:
         _env.mistakes.append("DOKREG_SECRET_KEY is not set. Make one with: python -m dokreg.keys")
     if not FERNET_KEYS:
         _env.mistakes.append("DOKREG_FERNET_KEYS is not set. Make a key with: python -m dokreg.keys")
+DOKREG_EXTRA_HOSTS = as_words(_env.text("DOKREG_ALLOWED_HOSTS"))
+DOKREG_LOG_LEVEL = _env.parse("DOKREG_LOG_LEVEL", as_log_level, "INFO")
 _env.complain()
 try:
+    DOKREG_DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
     SECRET_KEY = SECRET_KEY or keys.load_or_create(DOKREG_DATA / "keys", keys.SECRET_KEY_FILE)
     FERNET_KEYS = FERNET_KEYS or as_words(keys.load_or_create(DOKREG_DATA / "keys", keys.FERNET_KEYS_FILE))
     keys.check_fernet_keys(FERNET_KEYS, secret_key=SECRET_KEY)
@@ -60,7 +67,7 @@ ALLOWED_HOSTS = [
     "127.0.0.1",
     "localhost",
     "[::1]",
-    *filter(None, [urlsplit(DOKREG_URL).hostname, *as_words(_env.text("DOKREG_ALLOWED_HOSTS"))]),
+    *filter(None, [urlsplit(DOKREG_URL).hostname, *DOKREG_EXTRA_HOSTS]),
 ]
 CSRF_TRUSTED_ORIGINS = [DOKREG_URL]
 _secure = DOKREG_URL.startswith("https://")
@@ -231,7 +238,7 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     f"{app}.tasks.{name}": {"queue": "ssh"}
-    for app, name in (("servers", "run_server_test"), ("servers", "tidy_host"), ("registries", "run_registry_test"))
+    for app, name in (("servers", "run_server_test"), ("registries", "run_registry_test"), ("registries", "tidy_after"))
 }
 CELERY_TASK_TIME_LIMIT = 120
 CELERY_TASK_SOFT_TIME_LIMIT = 100
@@ -249,11 +256,12 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "filters": {"links": {"()": "dokreg.http.MaskOneTimeLinks"}},
     "handlers": {
-        "terminal": {"class": "logging.StreamHandler", "formatter": "line"},
+        "terminal": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["links"]},
         "nothing": {"class": "logging.NullHandler"},
     },
-    "root": {"handlers": ["terminal"], "level": _env.text("DOKREG_LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["terminal"], "level": DOKREG_LOG_LEVEL},
     "loggers": {
         # paramiko logs tracebacks with text that the other side chose.
         "paramiko": {"handlers": ["nothing"], "propagate": False},

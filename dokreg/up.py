@@ -249,7 +249,9 @@ def _wait_until_ready(services: list[Service], stopping: _Stopping) -> bool:
     host, port = _bind()
     name = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))  # noqa: S104 - compared, not bound
     end = time.monotonic() + READY_SECONDS
-    while time.monotonic() < end and not stopping.asked and all(service.is_running for service in services):
+    while time.monotonic() < end and not stopping.asked:
+        for service in services:
+            service.keep_running()
         try:
             socket.create_connection((name, port), timeout=1).close()
         except OSError:
