@@ -4,6 +4,7 @@ Changes of rows are written by django-auditlog; what is no change of a row (a te
 Secrets are excluded by column, not masked: the package's mask would show half of them.
 """
 
+import datetime as dt
 from typing import Any
 
 from auditlog.context import auditlog_value
@@ -11,6 +12,7 @@ from auditlog.registry import auditlog
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils import timezone
 
 from organisations.audit_words import Line, lines_of
 from organisations.models import AuditEntry, Invitation, Membership, Organisation, OwnedByOrganisation, User
@@ -26,6 +28,9 @@ EVENTS = (
     "signed in",
     "signed out",
 )
+
+
+QUIET_AFTER_REFUSAL = dt.timedelta(minutes=1)
 
 
 def record(event: str, row: Model, *, actor: User | None = None, **facts: Any) -> AuditEntry:
@@ -105,5 +110,18 @@ def _signed_out(request: HttpRequest | None, user: User | None, **_: Any) -> Non
 
 def _sign_in_refused(credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
     user = User.objects.filter(username=credentials.get("username")).first()
-    if user is not None:
+    if user is not None and not _was_just_refused(user, request):
         record_for_all("sign-in refused", user, request, actor=None)
+
+
+def _was_just_refused(user: User, request: HttpRequest | None) -> bool:
+    """Whether the trail already has a refusal from the same address in the last minute: it must not be flooded."""
+    address = request.META.get("REMOTE_ADDR") if request is not None else None
+    members = Membership.objects.filter(user=user).values("pk")
+    recent = AuditEntry.objects.filter(
+        event="sign-in refused",
+        object_pk__in=members,
+        remote_addr=address,
+        timestamp__gt=timezone.now() - QUIET_AFTER_REFUSAL,
+    )
+    return bool(recent.exists())

@@ -116,6 +116,7 @@ class RegistryTest(Run):
     username = models.CharField(max_length=255)
     image_prefix = models.CharField(max_length=200, blank=True)
     draft_password = OptionalSecretField(editable=False)
+    to_tidy = models.BooleanField(default=False, help_text="It was cut off, and may have left a folder on the server.")
     credentials_mark = models.CharField(max_length=64, blank=True, help_text="Tells equal credentials apart.")
 
     objects = OwnedQuerySet.as_manager()

@@ -3,6 +3,7 @@
 from django.db import transaction
 from django.utils import timezone
 
+from dokreg.encryption import SecretUnreadable
 from organisations.deletion import delete_unless_used
 from organisations.models import Organisation, User
 from registries import testing
@@ -18,7 +19,10 @@ def save_registry(*, registry: Registry, password: str | None, by: User) -> Regi
         registry.password = password
         registry.secret_changed_at = timezone.now()
         registry.secret_fact = registry.provider.describe_secret(password, registry.username) or ""
-    registry.credentials_mark = testing.credentials_of(registry).mark
+    try:
+        registry.credentials_mark = testing.credentials_of(registry).mark
+    except SecretUnreadable:
+        registry.credentials_mark = ""  # no test is of it
     with transaction.atomic():
         registry.save()
         testing.adopt_tests(registry=registry, by=by)

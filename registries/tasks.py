@@ -5,7 +5,6 @@ from celery import shared_task
 from registries import testing
 from registries.models import RegistryTest
 from servers import runs
-from servers.tasks import tidy_host
 
 
 @shared_task
@@ -15,6 +14,12 @@ def run_registry_test(test_id: str) -> None:
 
 @shared_task
 def sweep_registry_tests() -> None:
-    for lost in runs.sweep(RegistryTest, run_registry_test, draft_password=None):
-        tidy_host.delay(lost.server_id, lost.pk)
+    runs.sweep(RegistryTest, run_registry_test, draft_password=None, to_tidy=True)
+    for test_id in testing.cut_off():
+        tidy_after.delay(test_id)
     testing.end_drafts()
+
+
+@shared_task
+def tidy_after(test_id: str) -> None:
+    testing.tidy_after(test_id)

@@ -1,5 +1,6 @@
 """The Test: climbs SSH → Docker CLI → daemon → login → pull right on the very host that will pull."""
 
+import datetime as dt
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -13,7 +14,7 @@ from organisations.models import Organisation, User
 from registries import kinds, references, verdicts
 from registries.models import Draft, Registry, RegistryTest, credentials_mark
 from registries.pull_right import PullRefused, check_pull_right
-from servers import docker, runs
+from servers import docker, runs, ssh
 from servers import verdicts as host_verdicts
 from servers.docker import Host, Stage
 from servers.ladder import Ladder
@@ -22,6 +23,8 @@ from servers.testing import climb_all, climb_to_daemon
 from servers.verdicts import Verdict
 
 RESOLVE_SECONDS = 5
+TIDY_WITHIN = dt.timedelta(days=1)
+TIDY_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +46,18 @@ def ask_for_draft(
     *, organisation: Organisation, credentials: Credentials, server: Server | None, image: str, asked_by: User
 ) -> RegistryTest:
     """Queue a test of credentials that are not saved; they are wiped when it ends."""
-    return _ask(
-        organisation=organisation,
-        registry=None,
-        credentials=credentials,
-        server=server,
-        image=image,
-        asked_by=asked_by,
-    )
+    test = _queued(organisation, credentials, server=server, image=image, asked_by=asked_by)
+    test.draft_password = credentials.password
+    test.credentials_mark = credentials.mark
+    return _send(test, about=organisation)
 
 
 def ask(*, registry: Registry, server: Server | None, image: str = "", asked_by: User | None) -> RegistryTest:
     """Queue a test of a saved registry on a server, or on dokreg's own host for None."""
-    return _ask(
-        organisation=registry.organisation,
-        registry=registry,
-        credentials=credentials_of(registry),
-        server=server,
-        image=image,
-        asked_by=asked_by,
-    )
+    test = _queued(registry.organisation, registry, server=server, image=image, asked_by=asked_by)
+    test.registry = registry
+    test.credentials_mark = registry.credentials_mark
+    return _send(test, about=registry)
 
 
 def credentials_of(registry: Registry) -> Credentials:
@@ -107,45 +102,36 @@ def steps(test: RegistryTest) -> list[tuple[str, str]]:
     return [first, ("cli", "Docker CLI"), ("daemon", "Docker daemon"), ("login", "Login"), *last]
 
 
-def _ask(
-    *,
+def _queued(
     organisation: Organisation,
-    registry: Registry | None,
-    credentials: Credentials,
+    what: Credentials | Registry,
+    *,
     server: Server | None,
     image: str,
     asked_by: User | None,
 ) -> RegistryTest:
+    return RegistryTest(
+        organisation=organisation,
+        server=server,
+        server_name=server.name if server else "",
+        image=image,
+        kind=what.kind,
+        url=what.url,
+        username=what.username,
+        image_prefix=what.image_prefix,
+        asked_by=asked_by,
+    )
+
+
+def _send(test: RegistryTest, *, about: Registry | Organisation) -> RegistryTest:
     from registries.tasks import run_registry_test
 
+    test.rungs = Ladder(steps(test), save=lambda _rungs: None).rungs
     with transaction.atomic():
-        test = RegistryTest(
-            organisation=organisation,
-            registry=registry,
-            server=server,
-            server_name=server.name if server else "",
-            image=image,
-            kind=credentials.kind,
-            url=credentials.url,
-            username=credentials.username,
-            image_prefix=credentials.image_prefix,
-            credentials_mark=credentials.mark,
-            asked_by=asked_by,
-        )
-        if registry is None:
-            test.draft_password = credentials.password
-        test.rungs = Ladder(steps(test), save=lambda _rungs: None).rungs
         test.save()
-        if registry is not None:
-            Registry.objects.filter(pk=registry.pk).update(last_test=test)
-        place = server.name if server else docker.OWN_HOST
-        audit.record(
-            "asked for a test",
-            registry or organisation,
-            actor=asked_by,
-            registry=credentials.url,
-            place=place,
-        )
+        if test.registry is not None:
+            Registry.objects.filter(pk=test.registry.pk).update(last_test=test)
+        audit.record("asked for a test", about, actor=test.asked_by, registry=test.url, place=test.place)
         runs.send(run_registry_test, test)
     return test
 
@@ -173,7 +159,16 @@ def _climb(test: RegistryTest, ladder: Ladder, server: Server | None) -> None:
 
 def _credentials_of_test(test: RegistryTest) -> Credentials:
     if test.registry is not None:
-        return credentials_of(test.registry)
+        credentials = credentials_of(test.registry)
+        # It may have been changed since the test was asked for: the row says what is really tested.
+        RegistryTest.objects.filter(pk=test.pk).update(
+            kind=credentials.kind,
+            url=credentials.url,
+            username=credentials.username,
+            image_prefix=credentials.image_prefix,
+            credentials_mark=credentials.mark,
+        )
+        return credentials
     if test.draft_password is None:
         raise SecretUnreadable("The draft's secret is gone.")
     return Credentials(test.kind, test.url, test.username, test.draft_password.reveal(), test.image_prefix)
@@ -272,6 +267,27 @@ def _check_pull(image: str, ladder: Ladder, host: Host, credentials: Credentials
         ladder.failed("pull", verdict, words=words)
     else:
         ladder.passed("pull", fact=f"{reference} is {digest}")
+
+
+def cut_off() -> list[str]:
+    """Lost tests whose server has not been tidied yet; given up a day after they were lost."""
+    recent = RegistryTest.objects.filter(to_tidy=True, finished_at__gt=timezone.now() - TIDY_WITHIN)
+    return list(recent.values_list("pk", flat=True)[:TIDY_AT_ONCE])
+
+
+def tidy_after(test_id: str) -> None:
+    """Remove what a lost test may have left on its host. A host that is away is tried again by the next sweep."""
+    test = RegistryTest.objects.select_related("server__ssh_key").filter(pk=test_id, to_tidy=True).first()
+    if test is None:
+        return
+    if test.server is not None or not test.server_name:  # else the server was deleted, and is not ours any more
+        try:
+            docker.tidy(docker.host_of(test.server), run_id=test.pk)
+        except ssh.Unreachable:
+            return
+        except (ssh.SSHProblem, SecretUnreadable):
+            pass  # no change of ours will let us in again
+    RegistryTest.objects.filter(pk=test.pk).update(to_tidy=False)
 
 
 def end_drafts() -> int:

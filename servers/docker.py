@@ -57,13 +57,14 @@ _DISK = r"""
     df -Pk "${R:-/}" 2>&1 || df -Pk / 2>&1; say disk $?;
 """
 # The folder goes last, when the trial beside has ended too: it would otherwise be written into while it is removed.
+# So nothing may interrupt that `wait`, and a reader that is gone (SIGPIPE) is no reason to stop early.
 # The user's own config is not read, so the Docker context in force must be carried over by hand.
 _LOGIN = r"""
     IFS= read -r RUN || exit 96; IFS= read -r HOST || exit 96;
     IFS= read -r NAME || exit 96; IFS= read -r TRIAL || exit 96;
     D=$(mktemp -d "/dev/shm/dokreg.$RUN.XXXXXXXX" 2>/dev/null)
         || D=$(mktemp -d "${TMPDIR:-/tmp}/dokreg.$RUN.XXXXXXXX" 2>&1) || { echo "$D"; say login 97; exit 0; };
-    trap "wait; rm -rf \"$D\"" EXIT; trap "exit 130" HUP INT TERM PIPE;
+    trap "trap \"\" HUP INT TERM; wait; rm -rf \"$D\"" EXIT; trap "exit 130" HUP INT TERM; trap "" PIPE;
     C=${V##*context=}; C=${C%% *};
     case "$C" in default) ;; *)
         ln -s "${DOCKER_CONFIG:-$HOME/.docker}/contexts" "$D/contexts"; DOCKER_CONTEXT=$C; export DOCKER_CONTEXT;;
@@ -76,7 +77,7 @@ _LOGIN = r"""
         echo $? >"$D/trial/status" ) </dev/null &
     fi;
     t 40 docker login "--username=$NAME" --password-stdin -- "$HOST" 2>&1; S=$?; say login $S;
-    wait; if [ -n "$TRIAL" ]; then say trial "$(cat "$D/trial/status")"; fi;
+    wait; if [ -n "$TRIAL" ]; then say trial "$(cat "$D/trial/status" 2>/dev/null || echo 1)"; fi;
 """
 _TIDY = r"""
     IFS= read -r RUN || exit 96; rm -rf "/dev/shm/dokreg.$RUN."???????? "${TMPDIR:-/tmp}/dokreg.$RUN."????????;
@@ -85,6 +86,8 @@ PROBE_SCRIPT = _one_line(_PROLOGUE + _PROBE + _DISK)
 LOGIN_SCRIPT = _one_line(_PROLOGUE + _PROBE + _LOGIN)
 TIDY_SCRIPT = _one_line(_TIDY)
 DIAL_COMMAND = "docker system dial-stdio"
+DIAL_MARK = "dokreg-dials-now"
+GREETING_LIMIT = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ class Host(Protocol):
 
     label: str
     user: str
+    is_killed_when_broken_off: bool  # else the script goes on to its end there, and cleans up by itself
 
     def run(self, script: str, *, stdin: bytes, deadline: float, on_output: ssh.OnOutput) -> int:
         """Run a constant script; raises ssh.SSHProblem."""
@@ -124,6 +128,8 @@ class Host(Protocol):
 class RemoteHost:
     """A server over SSH."""
 
+    is_killed_when_broken_off = False
+
     def __init__(self, server: Server) -> None:
         self.label = server.name
         self.user = server.user
@@ -132,14 +138,20 @@ class RemoteHost:
     def run(self, script: str, *, stdin: bytes, deadline: float, on_output: ssh.OnOutput) -> int:
         return ssh.run(self.target, f"exec sh -c '{script}'", stdin=stdin, deadline=deadline, on_output=on_output)
 
-    def dial(self, *, deadline: float) -> contextlib.AbstractContextManager[Channel]:
-        return ssh.dial(self.target, f"exec {DIAL_COMMAND}", deadline=deadline)
+    @contextlib.contextmanager
+    def dial(self, *, deadline: float) -> Iterator[Channel]:
+        # A login shell may greet; what it says ends at the mark.
+        command = f"exec sh -c 'echo; echo {DIAL_MARK}; exec {DIAL_COMMAND} 2>/dev/null'"
+        with ssh.dial(self.target, command, deadline=deadline) as channel:
+            _skip_greeting(channel)
+            yield channel
 
 
 class OwnHost:
     """The machine that the worker runs on. Its environment holds dokreg's keys, so the CLI gets a fresh one."""
 
     label = OWN_HOST
+    is_killed_when_broken_off = True
 
     def __init__(self) -> None:
         self.user = pwd.getpwuid(os.getuid()).pw_name
@@ -211,13 +223,14 @@ def login(
     login proves nothing.
     """
     trial = f"dokreg-trial-{secrets.token_hex(8)}" if with_trial else ""
-    _run_stages(
-        host,
-        LOGIN_SCRIPT,
-        lines=[run_id, registry, username, trial],
-        secret=password.encode(),
-        on_stage=on_stage,
-    )
+    lines = [run_id, registry, username, trial]
+    try:
+        _run_stages(host, LOGIN_SCRIPT, lines=lines, secret=password.encode(), on_stage=on_stage)
+    except ssh.CommandFailed:
+        if host.is_killed_when_broken_off:
+            with contextlib.suppress(ssh.SSHProblem):
+                tidy(host, run_id=run_id)
+        raise
 
 
 def tidy(host: Host, *, run_id: str) -> None:
@@ -234,7 +247,9 @@ def _run_stages(host: Host, script: str, *, lines: list[str], secret: bytes, on_
             raise ValueError("A value for the script must be one printable line.")
     reader = StageReader(mark, on_stage)
     stdin = "".join(f"{line}\n" for line in [mark, *lines]).encode() + secret
-    host.run(script, stdin=stdin, deadline=TEST_DEADLINE, on_output=reader.feed)
+    status = host.run(script, stdin=stdin, deadline=TEST_DEADLINE, on_output=reader.feed)
+    if not reader.stages:
+        raise ssh.CommandFailed(verdicts.no_shell(user=host.user, status=status), words=reader.rest)
 
 
 class StageReader:
@@ -245,6 +260,12 @@ class StageReader:
         self._on_stage = on_stage
         self._pending = b""
         self._since = time.monotonic()
+        self.stages = 0
+
+    @property
+    def rest(self) -> str:
+        """What was printed after the last mark, or without any."""
+        return self._pending.decode(errors="replace")
 
     def feed(self, chunk: bytes) -> None:
         """Take more output; every stage that it completes is reported."""
@@ -258,14 +279,27 @@ class StageReader:
             self._pending = self._pending[end + 1 :]
             now = time.monotonic()
             milliseconds, self._since = round((now - self._since) * 1000), now
+            self.stages += 1
             self._on_stage(Stage(name, int(status), output, milliseconds))
+
+
+def _skip_greeting(channel: Channel) -> None:
+    """Read up to the mark, byte by byte, so that nothing behind it is taken."""
+    line = b""
+    for _ in range(GREETING_LIMIT):
+        byte = channel.recv(1)
+        if byte == b"\n" and line == DIAL_MARK.encode():
+            return
+        line = b"" if byte == b"\n" else line + byte
+        if not byte:
+            return
 
 
 def versions(output: str) -> tuple[str, str]:
     """(CLI, daemon) of the answer to `docker version`; an empty text where it names none."""
     for line in output.splitlines():
         _context, _space, text = line.partition(" ")
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, AttributeError):  # not Docker's answer
             answer: dict[str, Any] = json.loads(text)
             client, server = answer.get("Client") or {}, answer.get("Server") or {}
             return str(client.get("Version", "")), str(server.get("Version", ""))

@@ -13,6 +13,7 @@ from servers.verdicts import Verdict
 
 Rung = dict[str, Any]
 MAX_WORDS = 8 * 1024
+MAX_FACT = 300
 
 
 class Ladder:
@@ -36,11 +37,11 @@ class Ladder:
 
     def passed(self, name: str, *, fact: str = "", milliseconds: int | None = None) -> None:
         """The rung holds; `fact` is what was learned, such as a version."""
-        self._change(name, state="passed", fact=fact, milliseconds=self._elapsed(milliseconds))
+        self._change(name, state="passed", fact=self._fact(fact), milliseconds=self._elapsed(milliseconds))
 
     def note(self, name: str, *, fact: str) -> None:
         """Something learned later about a rung; shown with the next change."""
-        self._rung(name)["fact"] = fact
+        self._rung(name)["fact"] = self._fact(fact)
 
     def warned(self, name: str, verdict: Verdict, *, fact: str = "", milliseconds: int | None = None) -> None:
         """The rung holds, with a reservation."""
@@ -50,7 +51,7 @@ class Ladder:
             state="warning",
             cause=verdict.cause,
             fix=verdict.fix,
-            fact=fact,
+            fact=self._fact(fact),
             milliseconds=self._elapsed(milliseconds),
         )
 
@@ -90,6 +91,9 @@ class Ladder:
         """Foreign words without the secrets. To be asked before anything cuts or quotes them: half a secret at a
         cut would not be recognised."""
         return scrub(words, self._secrets).strip()
+
+    def _fact(self, fact: str) -> str:
+        return self.scrubbed(fact)[:MAX_FACT]
 
     def _change(self, name: str, **changes: Any) -> None:
         self._rung(name).update(changes)

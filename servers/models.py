@@ -92,7 +92,7 @@ class Run(OwnedByOrganisation):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     claim = models.CharField(max_length=ID_LENGTH, blank=True, help_text="Of the worker that runs it.")
-    worker = models.CharField(max_length=300, blank=True, help_text="The process that runs it: host name and number.")
+    worker = models.CharField(max_length=300, blank=True, help_text="The process that runs it: machine and number.")
     lease_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:

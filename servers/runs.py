@@ -4,10 +4,12 @@ The row is the truth. A task carries its id alone, may arrive twice or never, an
 """
 
 import datetime as dt
+import functools
 import logging
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from celery import Task
@@ -26,7 +28,7 @@ from servers.verdicts import Verdict
 log = logging.getLogger(__name__)
 
 AnyRun = TypeVar("AnyRun", bound=Run)
-LEASE = dt.timedelta(seconds=TEST_DEADLINE + 15)
+LEASE = dt.timedelta(seconds=TEST_DEADLINE + 15)  # anew with every rung
 RESEND_AFTER = dt.timedelta(seconds=20)
 GIVE_UP_AFTER = dt.timedelta(minutes=15)
 SWEEP_BATCH = 500
@@ -55,7 +57,7 @@ def claim(model: type[AnyRun], run_id: str) -> AnyRun | None:
 def save_rungs(run: Run, rungs: list[Rung]) -> None:
     """Write the ladder as it stands, if the run is still this worker's."""
     run.rungs = rungs
-    _mine(run).update(rungs=rungs, revision=F("revision") + 1)
+    _mine(run).update(rungs=rungs, revision=F("revision") + 1, lease_until=timezone.now() + LEASE)
 
 
 def finish(run: Run, verdict: Verdict | None, *, failed: bool, **also: Any) -> bool:
@@ -102,15 +104,25 @@ def _send_now(task: "Task[Any, Any]", run_id: str) -> None:
 
 
 def _this_process() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return f"{_machine()}:{os.getpid()}"
+
+
+@functools.cache
+def _machine() -> str:
+    """What process numbers count in: one start of one machine, and there one namespace of processes."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}:{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()
 
 
 def _is_abandoned(run: Run, now: dt.datetime) -> bool:
     """Whether nobody runs it any more: its lease has ended, or its process was on this machine and is gone."""
     if run.lease_until is None or run.lease_until < now:
         return True
-    host, _colon, number = run.worker.rpartition(":")
-    return host == socket.gethostname() and not _is_alive(int(number))
+    machine, _colon, number = run.worker.rpartition(":")
+    return machine == _machine() and not _is_alive(int(number))
 
 
 def _is_alive(process: int) -> bool:

@@ -27,6 +27,8 @@ from servers.verdicts import Verdict
 
 CONNECT_SECONDS = 8
 CHANNEL_SECONDS = 5
+CLOSE_SECONDS = 1
+FAILURE_HOLDS_SECONDS = 2
 KEEPALIVE_SECONDS = 15
 IDLE_SECONDS = 300
 CHANNELS_PER_CONNECTION = 8  # sshd's MaxSessions is 10 by default
@@ -41,9 +43,10 @@ _DISABLED_ALGORITHMS = {
 class SSHProblem(Exception):
     """What went wrong on the way to a command's answer; `verdict` says it for people."""
 
-    def __init__(self, verdict: Verdict) -> None:
+    def __init__(self, verdict: Verdict, *, words: str = "") -> None:
         super().__init__(verdict.cause)
         self.verdict = verdict
+        self.words = words  # what the other side said; not scrubbed, not bounded
 
 
 class Unreachable(SSHProblem):
@@ -123,7 +126,7 @@ def dial(target: Target, command: str, *, deadline: float) -> Iterator[paramiko.
 def fetch_host_key(target: Target) -> str:
     """The host key that the server shows now, as `type base64`; nothing is proven or sent. Raises as `run`."""
     end = time.monotonic() + CONNECT_SECONDS
-    with contextlib.closing(_connect_socket(target)) as sock, _closing_at(end, sock) as clock:
+    with contextlib.closing(_connect_socket(target, end=end)) as sock, _closing_at(end, sock) as clock:
         transport = paramiko.Transport(sock, disabled_algorithms=_DISABLED_ALGORITHMS)
         transport.banner_timeout = CONNECT_SECONDS
         try:
@@ -180,10 +183,7 @@ def _closing_at(end: float, thing: socket.socket | paramiko.Channel) -> Iterator
             with contextlib.suppress(OSError):
                 thing.shutdown(socket.SHUT_RDWR)
         else:
-            # A channel's own close would have to be sent on a connection that may not move any more.
-            transport = thing.get_transport()
-            transport.close()
-            thing.close()
+            _close_channel(thing)
 
     watchdog = threading.Timer(max(0.0, end - time.monotonic()), ring)
     watchdog.daemon = True
@@ -194,13 +194,22 @@ def _closing_at(end: float, thing: socket.socket | paramiko.Channel) -> Iterator
         watchdog.cancel()
 
 
-def _connect_socket(target: Target) -> socket.socket:
+def _close_channel(channel: paramiko.Channel) -> None:
+    """Close a channel. Others share its connection, which is closed only if it does not move any more."""
+    closing = threading.Thread(target=channel.close, daemon=True)
+    closing.start()
+    closing.join(timeout=CLOSE_SECONDS)
+    if closing.is_alive():
+        channel.get_transport().close()
+
+
+def _connect_socket(target: Target, *, end: float) -> socket.socket:
     """A connected socket to a checked address of the host; Unreachable or Refused."""
     try:
         endpoints = addresses.resolve(
             target.host,
             target.port,
-            deadline=CONNECT_SECONDS,
+            deadline=_left(end, at_most=CONNECT_SECONDS),
             allow_loopback=settings.DOKREG_ALLOW_LOOPBACK,
             only=settings.DOKREG_ALLOWED_NETWORKS,
         )
@@ -211,7 +220,7 @@ def _connect_socket(target: Target) -> socket.socket:
     problem: OSError | None = None
     for endpoint in endpoints:
         sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
-        sock.settimeout(CONNECT_SECONDS)
+        sock.settimeout(_left(end, at_most=CONNECT_SECONDS))
         try:
             sock.connect(endpoint.address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -226,12 +235,13 @@ def _connect_socket(target: Target) -> socket.socket:
     raise Unreachable(verdicts.ssh_unreachable(address=target.address, detail=detail.lower())) from problem
 
 
-def _open(target: Target) -> Connection:
+def _open(target: Target, *, end: float) -> Connection:
     """A new, authenticated Fabric connection whose host key is the pinned one."""
+    end = min(end, time.monotonic() + CONNECT_SECONDS)
     if not target.host_key:
         seen = fetch_host_key(target)
         raise HostKeyUnconfirmed(verdicts.host_key_unconfirmed(fingerprint=keys.fingerprint(seen)), seen=seen)
-    sock = _connect_socket(target)
+    sock = _connect_socket(target, end=end)
     connection = Connection(
         target.host,
         user=target.user,
@@ -250,7 +260,7 @@ def _open(target: Target) -> Connection:
         connect_timeout=CONNECT_SECONDS,
     )
     _pin(connection, target)
-    with _closing_at(time.monotonic() + CONNECT_SECONDS, sock) as clock:
+    with _closing_at(end, sock) as clock:
         try:
             connection.open()
         except Exception as error:
@@ -303,6 +313,8 @@ class _Kept:
     connection: Connection | None = None
     users: int = 0
     used_at: float = 0.0
+    failure: "Unreachable | None" = None
+    failed_at: float = 0.0
 
     @property
     def is_alive(self) -> bool:
@@ -343,7 +355,7 @@ class _Pool:
 
     def _open_channel(self, kept: _Kept, target: Target, *, end: float) -> paramiko.Channel:
         while True:
-            connection, was_open = self._connection(kept, target)
+            connection, was_open = self._connection(kept, target, end=end)
             try:
                 return connection.transport.open_session(timeout=_left(end, at_most=CHANNEL_SECONDS))
             except paramiko.ChannelException as error:
@@ -358,14 +370,31 @@ class _Pool:
                 if not was_open:  # else it had died unnoticed; nothing has run on it yet, so try once more
                     raise Unreachable(verdicts.connection_lost(address=target.address)) from error
 
-    def _connection(self, kept: _Kept, target: Target) -> tuple[Connection, bool]:
+    def _connection(self, kept: _Kept, target: Target, *, end: float) -> tuple[Connection, bool]:
         """The open connection, and whether it was open before."""
-        with kept.opening:  # one handshake at a time: sshd drops parallel ones (MaxStartups)
-            was_open = kept.is_alive
-            if not was_open:
-                kept.close()
-                kept.connection = _open(target)
-            return kept.connection, was_open
+        # One handshake at a time: sshd drops parallel ones (MaxStartups).
+        if not kept.opening.acquire(timeout=max(0.0, end - time.monotonic())):
+            raise Unreachable(verdicts.ssh_timeout(address=target.address))
+        try:
+            if kept.is_alive:
+                return kept.connection, True
+            kept.close()
+            kept.connection = self._open_unless_just_failed(kept, target, end=end)
+            return kept.connection, False
+        finally:
+            kept.opening.release()
+
+    def _open_unless_just_failed(self, kept: _Kept, target: Target, *, end: float) -> Connection:
+        """Whoever waited for an attempt that failed fails with it, instead of waiting as long once more."""
+        if kept.failure is not None and time.monotonic() - kept.failed_at < FAILURE_HOLDS_SECONDS:
+            raise kept.failure
+        try:
+            connection = _open(target, end=end)
+        except Unreachable as error:
+            kept.failure, kept.failed_at = error, time.monotonic()
+            raise
+        kept.failure = None
+        return connection
 
     def _take(self, target: Target) -> _Kept:
         with self._lock:

@@ -1,6 +1,8 @@
 """The test of a server: can dokreg sign in, is Docker there, does its daemon answer, is there room."""
 
+import logging
 import re
+import traceback
 from collections.abc import Callable
 
 from django.db import transaction
@@ -13,6 +15,7 @@ from servers.docker import Stage
 from servers.ladder import Ladder
 from servers.models import Server, ServerTest
 
+log = logging.getLogger(__name__)
 STEPS = (("ssh", "SSH"), ("cli", "Docker CLI"), ("daemon", "Docker daemon"), ("disk", "Disk"))
 LITTLE_DISK_KIB = 2 * 1024 * 1024
 
@@ -68,14 +71,24 @@ def climb_all(ladder: Ladder, server: Server | None, climb: Callable[[], None]) 
         if server is not None and isinstance(error, ssh.HostKeyUnconfirmed):
             note_host_key(server=server, seen=error.seen)
         if not ladder.is_over:
-            ladder.failed(ladder.current, error.verdict)
+            ladder.failed(ladder.current, error.verdict, words=error.words)
     except SecretUnreadable:
         ladder.failed(ladder.current, verdicts.secret_unreadable())
+    except Exception as error:  # noqa: BLE001 - somebody waits for the end of this ladder, whatever happens
+        # The type and the place alone: the text may hold what was being worked with.
+        log.error("A test ended with %s at %s", type(error).__name__, _place(error))  # noqa: TRY400
+        if not ladder.is_over:
+            ladder.failed(ladder.current, verdicts.internal_error())
     if not ladder.is_over:
         address = server.address if server else docker.OWN_HOST
         ladder.failed(ladder.current, verdicts.connection_lost(address=address))
     if server is not None and ladder.rungs[0]["state"] == "passed":
         note_host_key(server=server, seen="")
+
+
+def _place(error: Exception) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename}:{last.lineno}"
 
 
 def note_host_key(*, server: Server, seen: str) -> None:

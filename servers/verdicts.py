@@ -242,6 +242,29 @@ def server_gone(*, server: str) -> Verdict:
     )
 
 
+def no_shell(*, user: str, status: int) -> Verdict:
+    """SSH let us in, and no command was run: a forced command, no shell, an account that has expired."""
+    return Verdict(
+        "no_shell",
+        f"The server let dokreg in as {user}, but ran no command (status {status}).",
+        f"Give {user} a shell there (usermod -s /bin/sh {user}), and look for a forced command in authorized_keys and "
+        "for an expired password.",
+        permanent=True,
+        subject="server",
+    )
+
+
+def internal_error() -> Verdict:
+    """A defect in dokreg."""
+    return Verdict(
+        "internal_error",
+        "dokreg made a mistake and broke off.",
+        "The worker's log says where. Please report it.",
+        permanent=False,
+        subject="dokreg",
+    )
+
+
 def too_much_output(*, limit: int) -> Verdict:
     """A command printed more than `limit` bytes."""
     return Verdict(

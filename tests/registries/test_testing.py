@@ -55,15 +55,17 @@ def _loopback(settings: Any) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_on_the_server(db: None) -> Iterator[None]:
-    """However a test ends, the folders of its runs are gone, at the latest when Docker there has given up."""
     yield
+    assert_nothing_is_left()
+
+
+def assert_nothing_is_left() -> None:
+    """However a test ends, the folders of its runs are gone, at the latest when Docker there has given up."""
     runs = list(RegistryTest.objects.values_list("pk", flat=True))
     end = time.monotonic() + 15
-    while (
-        left := [path for run in runs for path in Path("/dev/shm").glob(f"dokreg.{run}.*")]
-    ) and time.monotonic() < end:
+    while left := [path for run in runs for path in Path("/dev/shm").glob(f"dokreg.{run}.*")]:
+        assert time.monotonic() < end, left
         time.sleep(0.1)
-    assert left == []
 
 
 @pytest.fixture
@@ -245,6 +247,7 @@ def test_fifty_megabytes_of_output_are_bounded(
     test = run_test(credentials(lab_registry.host), server=row, by=alice)
     assert (test.state, test.verdict) == ("failed", "too_much_output")
     assert len(str(test.rungs)) < 20_000
+    assert_nothing_is_left()  # before this server is gone, and its shell with it
 
 
 def test_dokregs_own_host(alice: User, lab_registry: BasicRegistry, engine_one: Engine, monkeypatch: Any) -> None:

@@ -1,7 +1,6 @@
 """The life of a run: one worker gets it, a dead worker's run is lost and nothing of it stays."""
 
 import datetime as dt
-import socket
 import subprocess
 from typing import Any
 
@@ -82,7 +81,7 @@ def test_a_worker_of_this_machine_that_is_gone_is_noticed_at_once() -> None:
     runs.claim(RegistryTest, test.pk)
     ended = subprocess.Popen(["true"])
     ended.wait()
-    RegistryTest.objects.update(worker=f"{socket.gethostname()}:{ended.pid}")
+    RegistryTest.objects.update(worker=f"{runs._machine()}:{ended.pid}")
     assert [row.pk for row in sweep(SpyTask())] == [test.pk]
 
 
