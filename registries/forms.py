@@ -90,6 +90,9 @@ class RegistryForm(forms.ModelForm[Registry]):
         self._describe("image_prefix", kind.image_prefix_help, kind.image_prefix_placeholder)
         self.fields["image"].widget.attrs["placeholder"] = kind.example_name
         self.fields["url"].required = False  # an empty host is Docker Hub
+        if kind.username_is_secret:
+            self.fields["username"].required = False
+            self.fields["username"].widget.attrs["readonly"] = True
         self.fields["password"].widget.attrs["placeholder"] = self._kept_text()
         self.fields["password"].help_text = " ".join(filter(None, [kind.secret_help, kind.secret_life]))
 

@@ -25,7 +25,7 @@ class Registry(OwnedByOrganisation):
     name = models.CharField("registry name", max_length=100)
     kind = models.CharField("provider", max_length=30, help_text="The slug of a class under registries/kinds/.")
     url = models.CharField("registry URL", max_length=260, help_text="The host alone, or host:port.")
-    username = models.CharField(max_length=255)
+    username = models.CharField(max_length=255, blank=True, help_text="Empty where the secret stands for it.")
     password = SecretField(editable=False)
     image_prefix = models.CharField(max_length=200, blank=True)
     server = models.ForeignKey(
@@ -113,7 +113,7 @@ class RegistryTest(Run):
     image = models.CharField(max_length=512, blank=True, help_text="Whose pull right is tested.")
     kind = models.CharField(max_length=30)
     url = models.CharField(max_length=260)
-    username = models.CharField(max_length=255)
+    username = models.CharField(max_length=255, blank=True, help_text="Empty where the secret stands for it.")
     image_prefix = models.CharField(max_length=200, blank=True)
     draft_password = OptionalSecretField(editable=False)
     to_tidy = models.BooleanField(default=False, help_text="It was cut off, and may have left a folder on the server.")

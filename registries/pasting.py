@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from registries import kinds, references
 from registries.kinds.google import KEY_USERNAME
@@ -32,7 +33,7 @@ _VARIABLE = "The password in it is a variable or placeholder, not the secret its
 _FROM_FILE = "The password in it is read from a file that dokreg cannot see: enter the secret below."
 _FROM_COMMAND = "The password in it is printed by another command: run that, and enter what it prints below."
 _UNUSABLE = "The password in it has characters that cannot be sent: enter the secret below."
-_NO_USERNAME = "The user name in it is a variable or placeholder: enter it below."
+_NO_USERNAME = "The username in it is a variable or placeholder: enter it below."
 _NO_HOST = "The registry's address in it cannot be used as it is: enter the host below."
 _BROWSER_LOGIN = "It holds an identity token of one machine's browser login: enter a password or token below."
 _ALIAS = "The address became docker.io: under another name Docker would not find the login again at a pull."
@@ -278,6 +279,42 @@ def _block_below(text: str, *, indent: int) -> str:
 # An image reference, or a host.
 
 
+# The pages on which providers show images: their addresses look like references, and are none.
+_NAME = r"[\w.-]{1,100}"
+_PAGES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(rf"(?:www\.)?{page}(?:/.*)?", re.ASCII | re.IGNORECASE), host)
+    for page, host in (
+        (rf"hub\.docker\.com/(?:r|repository/docker)/(?P<owner>{_NAME})/(?P<image>{_NAME})", "docker.io"),
+        (rf"hub\.docker\.com/_/(?P<image>{_NAME})", "docker.io"),
+        (rf"quay\.io/repository/(?P<owner>{_NAME}(?:/{_NAME}){{0,8}})/(?P<image>{_NAME})", "quay.io"),
+        (
+            rf"github\.com/(?:orgs|users)/(?P<owner>{_NAME})/packages/container/(?:package/)?(?P<image>[\w.%-]+)",
+            "ghcr.io",
+        ),
+        (rf"github\.com/(?P<owner>{_NAME})/{_NAME}/pkgs/container/(?P<image>[\w.%-]+)", "ghcr.io"),
+        (rf"gitlab\.com/(?P<owner>{_NAME}(?:/{_NAME}){{1,20}}?)(?:/-)?/container_registry", "registry.gitlab.com"),
+    )
+)
+
+
+def _read_page(address: str) -> list[Pasted]:
+    """The registry behind a provider's web page of an image, or of a project's images."""
+    bare = re.split(r"[?#]", address, maxsplit=1)[0]
+    found = next(((match, host) for page, host in _PAGES if (match := page.fullmatch(bare))), None)
+    if found is None:
+        return []
+    match, host = found
+    parts = match.groupdict()
+    # The pages forgive capitals, the registries do not.
+    prefix = (parts.get("owner") or "").lower()
+    path = "/".join(filter(None, [prefix, unquote(parts.get("image") or "").lower()]))
+    try:
+        reference = references.parse(f"{host}/{path}")
+    except references.InvalidReference:
+        return []
+    return [_pasted(_Address(host, prefix, _NONE_GIVEN), image=str(reference) if "image" in parts else "")]
+
+
 def _read_reference(text: str) -> list[Pasted]:
     words = re.sub(r"^(?:[$#] )?(?:(?:docker|podman|nerdctl) pull|-? ?image:)\s+", "", text).split()
     if len(words) != 1:
@@ -286,6 +323,8 @@ def _read_reference(text: str) -> list[Pasted]:
     # A single name is no private image, and might as well be a token.
     if "/" not in word.strip("/"):
         return _of_host(word)
+    if page := _read_page(word):
+        return page
     try:
         reference = references.parse(word)
     except references.InvalidReference:

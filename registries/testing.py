@@ -239,7 +239,7 @@ class _Climber:
             self._passed()
 
     def _passed(self) -> None:
-        fact = f"as {self.credentials.username}"
+        fact = f"as {self.credentials.username}" if self.credentials.username else "with the secret as the user name"
         self.ladder.passed("login", fact=fact, milliseconds=self.login_milliseconds)
 
 
@@ -251,7 +251,7 @@ def _check_pull(image: str, ladder: Ladder, host: Host, credentials: Credentials
             host,
             reference=reference,
             registry=credentials.url,
-            username=credentials.username,
+            username=credentials.username or credentials.password,
             password=credentials.password,
         )
     except PullRefused as refused:

@@ -38,7 +38,8 @@ _FIRST_ATTEMPT = re.compile(r'msg="Error logging in to endpoint, trying next end
 _INPUT_ROWS = (
     row(
         "password_empty",
-        r"cannot perform an interactive login from a non[- ]tty device|password is empty|password required",
+        r"^(?!.*status: 4\d\d)(?!.*unauthorized).*"
+        r"(?:cannot perform an interactive login from a non[- ]tty device|password is empty|password required)",
         cause="Docker got an empty password.",
         fix="Enter the {secret} again. Docker cuts white space off its ends, so it must not be that alone.",
         permanent=True,

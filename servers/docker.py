@@ -5,6 +5,7 @@ stdin, a line each; the secret is what remains of stdin, and only `docker login 
 script marks the end of each stage with a random word that it was given on stdin, which no output can imitate.
 """
 
+import base64
 import contextlib
 import json
 import os
@@ -76,7 +77,12 @@ _LOGIN = r"""
         printf %s "$TRIAL" | t 40 docker login "--username=$TRIAL" --password-stdin -- "$HOST" >/dev/null 2>&1;
         echo $? >"$D/trial/status" ) </dev/null &
     fi;
-    t 40 docker login "--username=$NAME" --password-stdin -- "$HOST" 2>&1; S=$?; say login $S;
+    if [ -n "$NAME" ]; then t 40 docker login "--username=$NAME" --password-stdin -- "$HOST" 2>&1; S=$?;
+    else
+        { printf "{\"auths\":{\"%s\":{\"auth\":\"" "$HOST"; cat; printf "\"}}}"; } >"$D/config.json";
+        t 40 docker login -- "$HOST" </dev/null 2>&1; S=$?;
+    fi;
+    say login $S;
     wait; if [ -n "$TRIAL" ]; then say trial "$(cat "$D/trial/status" 2>/dev/null || echo 1)"; fi;
 """
 _TIDY = r"""
@@ -220,12 +226,14 @@ def login(
 
     The login happens in a folder of its own, which carries the run's id in its name and is removed on every way
     out. The trial is a login with a name and password that nobody has: if it succeeds as well (status 0), the
-    login proves nothing.
+    login proves nothing. Without a username the secret stands for it as well: then it may not be an argument, and
+    Docker finds both in the folder instead.
     """
     trial = f"dokreg-trial-{secrets.token_hex(8)}" if with_trial else ""
     lines = [run_id, registry, username, trial]
     try:
-        _run_stages(host, LOGIN_SCRIPT, lines=lines, secret=password.encode(), on_stage=on_stage)
+        secret = password if username else base64.b64encode(f"{password}:{password}".encode()).decode()
+        _run_stages(host, LOGIN_SCRIPT, lines=lines, secret=secret.encode(), on_stage=on_stage)
     except ssh.CommandFailed:
         if host.is_killed_when_broken_off:
             with contextlib.suppress(ssh.SSHProblem):

@@ -108,7 +108,9 @@ class Run(OwnedByOrganisation):
 
     @property
     def chip(self) -> str:
-        """The state as lists show it: a pass with a reservation is a warning."""
+        """The state as lists show it: a pass with a reservation is a warning, and first contact is no failure."""
+        if self.verdict == "host_key_unconfirmed":
+            return "unconfirmed"
         return "warning" if self.state == self.State.PASSED and self.verdict else self.state
 
     @property

@@ -75,6 +75,11 @@
     menu?.querySelector("summary").focus();
   });
 
+  // A form that came back with errors: to the first one, as the browser itself would do.
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.xhr?.status === 422) event.target.querySelector('[aria-invalid="true"]')?.focus();
+  });
+
   // A field that htmx preserves keeps its old attributes as well; what is said below it may be new.
   document.addEventListener("htmx:afterSettle", () => {
     for (const field of document.querySelectorAll("[hx-preserve]")) {

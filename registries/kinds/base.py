@@ -40,6 +40,8 @@ class Kind:
     customary_names: ClassVar[frozenset[str]] = frozenset()
 
     username_fixed: ClassVar[str | None] = None
+    # The provider wants the secret as the user name as well. Then none is asked for, stored or shown.
+    username_is_secret: ClassVar[bool] = False
     username_placeholder: ClassVar[str] = ""
     username_help: ClassVar[str] = ""
 
@@ -93,6 +95,8 @@ class Kind:
 
     def check_username(self, username: str) -> str | None:
         """Why this user name cannot work, or None."""
+        if self.username_is_secret:
+            return "Leave it empty: the secret stands for it." if username else None
         return _first_complaint(username, _check_username, self.refuse_username)
 
     def refuse_username(self, username: str) -> str | None:

@@ -4,8 +4,6 @@ import re
 
 from registries.kinds.base import Kind
 
-_TOKEN = re.compile(r"do[opr]_v1_\w+")
-
 
 class DigitalOcean(Kind):
     """The API token stands for user and password; the rules are from DigitalOcean's documentation."""
@@ -19,11 +17,9 @@ class DigitalOcean(Kind):
     host_help = "DigitalOcean's registry is registry.digitalocean.com."
     provider_hosts = re.compile(r"registry\.digitalocean\.com")
 
-    username_placeholder = "the API token"
-    username_help = (
-        "DigitalOcean wants the API token as the user name as well. User names are shown to the members "
-        "who may see this registry, so use a token that may only read the registry."
-    )
+    username_is_secret = True
+    username_placeholder = "the API token stands for it"
+    username_help = "Leave it empty: DigitalOcean wants the API token as the user name as well, and dokreg sends it so."
 
     secret_name = "API token"
     secret_help = "A personal access token (dop_v1_…) with the scope registry:read."
@@ -31,8 +27,7 @@ class DigitalOcean(Kind):
 
     scope_help = "The token needs the scope registry:read, and the first part of the path is the registry's name."
     credentials_help = (
-        "Make an API token with the scope registry:read in the control panel under API, and enter it as "
-        "the user name and as the password."
+        "Make an API token with the scope registry:read in the control panel under API, and enter it as the password."
     )
 
     image_prefix_help = "The registry's name."
@@ -41,13 +36,3 @@ class DigitalOcean(Kind):
 
     def secret_url(self, host: str) -> str | None:
         return "https://cloud.digitalocean.com/account/api/tokens"
-
-    def warn_username(self, username: str) -> str | None:
-        if _TOKEN.fullmatch(username):
-            return "This is a token, and user names are shown to members. Use one that may only read the registry."
-        return None
-
-    def doubt_secret(self, secret: str, username: str) -> tuple[str, ...]:
-        if _TOKEN.fullmatch(username) and username != secret.strip():
-            return ("User name and password are different tokens. DigitalOcean wants the same one twice.",)
-        return ()

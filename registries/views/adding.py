@@ -15,6 +15,7 @@ from registries.kinds import Kind
 from registries.models import Draft, Registry, RegistryTest
 from registries.pasting import NothingFound, Pasted
 from registries.views.workbench import form_answer, keep_typed, redirected, saved_draft, show_workbench
+from servers.models import Server
 
 MAX_DRAFTS = 50
 
@@ -81,6 +82,7 @@ def new_form(
         "username": kind.username_fixed or "",
         "name": _free_name(request, kind),
     }
+    initial["server"] = _usual_server(request) or ""
     initial |= {name: value for name, value in (draft.values if draft else {}).items() if value}
     return form_class(
         request.POST if bound else None,
@@ -140,6 +142,13 @@ def _test_of(request: OrganisationRequest) -> RegistryTest | None:
         .filter(pk=request.GET.get("test", ""), asked_by=request.user)
         .first()
     )
+
+
+def _usual_server(request: OrganisationRequest) -> str | None:
+    """Where the last registry is tested, or the only server there is."""
+    last = Registry.objects.of(request.organisation).order_by("-created_at").values_list("server", flat=True).first()
+    servers = list(Server.objects.of(request.organisation).values_list("pk", flat=True)[:2])
+    return last or (servers[0] if len(servers) == 1 else None)
 
 
 def _free_name(request: OrganisationRequest, kind: Kind) -> str:

@@ -2,7 +2,6 @@
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect, reswap, retarget
 
 from organisations.access import OrganisationRequest
@@ -25,29 +24,11 @@ def show_workbench(
         "note": form.saved_draft.values.get("note", "") if form.saved_draft else "",
         "test": test,
         "warnings": form.warnings,
-        **_addresses(request, form),
+        "registry": None if form.instance._state.adding else form.instance,
     }
     response = render(request, template, context, status=status)
     response.headers["Vary"] = "HX-Request"
     return response
-
-
-def _addresses(request: OrganisationRequest, form: RegistryForm) -> dict[str, object]:
-    """Where the form's buttons lead: the saved registry's own addresses, or those of its provider's page."""
-    slug, registry = request.organisation.slug, form.instance
-    if registry._state.adding:
-        return {
-            "registry": None,
-            "form_address": reverse("registries:add", args=[slug, form.kind.slug]),
-            "test_address": reverse("registries:test_draft", args=[slug, form.kind.slug]),
-            "cancel_address": reverse("registries:list", args=[slug]),
-        }
-    return {
-        "registry": registry,
-        "form_address": reverse("registries:edit", args=[slug, registry.pk]),
-        "test_address": reverse("registries:test_edit", args=[slug, registry.pk]),
-        "cancel_address": registry.get_absolute_url(),
-    }
 
 
 def form_answer(request: OrganisationRequest, form: RegistryForm, *, test: RegistryTest | None = None) -> HttpResponse:

@@ -136,6 +136,22 @@ def test_an_odd_user_name_arrives_as_it_is(
     assert run_test(credentials(bearer_registry.host, username, "right"), server=server, by=alice).state == "passed"
 
 
+def test_a_secret_that_is_its_own_username_is_on_no_command_line(
+    server: Server, alice: User, bearer_registry: BearerRegistry, pushed_image: str
+) -> None:
+    token = f"dop_v1_{new_id()}"
+    bearer_registry.tokens.passwords[token] = token
+    right = Credentials(kind="digitalocean", url=bearer_registry.host, username="", password=token)
+    wrong = Credentials(kind="digitalocean", url=bearer_registry.host, username="", password=token[::-1])
+    with watching(token) as watch:
+        passed = run_test(right, server=server, by=alice, image="acme/none:1")
+    assert watch.saw("docker login")
+    assert watch.sightings == set()
+    assert (states(passed)["login"], passed.verdict) == ("passed", "tag_not_found")
+    assert token not in str(passed.rungs)
+    assert run_test(wrong, server=server, by=alice).verdict == "unauthorized"
+
+
 def test_a_registry_that_is_down_is_said_to_be_so(server: Server, alice: User, open_registry: Registry) -> None:
     open_registry.stop()
     test = run_test(credentials(open_registry.host), server=server, by=alice)
