@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +28,15 @@ UNSAID = {"created_at", "expires_at", "id", "invited_by", "organisation"}
 VERBS = {
     AuditEntry.Action.CREATE: "added",
     AuditEntry.Action.UPDATE: "changed",
-    AuditEntry.Action.DELETE: "removed",
+    AuditEntry.Action.DELETE: "deleted",
 }
+# Of one's own membership.
+OWN_VERBS = {
+    AuditEntry.Action.CREATE: "became a member",
+    AuditEntry.Action.DELETE: "left the organisation",
+}
+# Where the button does not say Delete.
+DELETE_VERBS: dict[type[Model], str] = {Membership: "removed", Invitation: "revoked"}
 EVENT_WORDS = {
     "asked for a test": "asked for a test of",
     "confirmed the host key": "confirmed the host key of",
@@ -38,6 +45,10 @@ EVENT_WORDS = {
 KIND_NAMES = {"membership": "member"}
 # Their own names say already what they are.
 SELF_EXPLAINING = {"invitation"}
+
+# How columns are called and their values shown, where the model itself does not know it; filled in by the apps.
+_labels: dict[tuple[type[Model], str], str] = {(Organisation, "slug"): "Address"}
+_values: dict[tuple[type[Model], str], Callable[[str], str]] = {}
 
 Names = dict[tuple[type[Model], str], str]
 
@@ -54,6 +65,16 @@ class Line:
     details: tuple[str, ...]
     address: str
     at: dt.datetime
+
+
+def register_label(model: type[Model], field: str, label: str) -> None:
+    """Call a column in the trail as its form does."""
+    _labels[model, field] = label
+
+
+def register_words(model: type[Model], field: str, words: Callable[[str], str]) -> None:
+    """Show a column's values in the trail as `words` says them; it takes any stored text and never raises."""
+    _values[model, field] = words
 
 
 def lines_of(entries: Sequence[AuditEntry], may: Membership | None = None) -> list[Line]:
@@ -85,9 +106,13 @@ def _line(entry: AuditEntry, names: Names, urls: dict[tuple[int, str], str]) -> 
 
 def _has_object(entry: AuditEntry) -> bool:
     """Whether a thing is to be named: "bob signed in" and "alice asked for a test" (of a draft) say it all."""
-    model = _model(entry)
-    about_oneself = model is Membership and _who(entry) == entry.object_repr
-    return not entry.event or not (about_oneself or model is Organisation)
+    if _is_about_oneself(entry):
+        return not entry.event and entry.action not in OWN_VERBS
+    return not entry.event or _model(entry) is not Organisation
+
+
+def _is_about_oneself(entry: AuditEntry) -> bool:
+    return _model(entry) is Membership and _who(entry) == entry.object_repr
 
 
 def _kind(entry: AuditEntry) -> str:
@@ -112,6 +137,11 @@ def _who(entry: AuditEntry) -> str:
 def _verb(entry: AuditEntry, *, has_object: bool) -> str:
     if entry.event:
         return EVENT_WORDS.get(entry.event, entry.event) if has_object else str(entry.event)
+    if not has_object:
+        return OWN_VERBS[entry.action]
+    model = _model(entry)
+    if entry.action == AuditEntry.Action.DELETE and model in DELETE_VERBS:
+        return DELETE_VERBS[model]
     return str(VERBS.get(entry.action, "opened"))
 
 
@@ -157,7 +187,9 @@ def _change(model: type[Model] | None, name: str, old: str, new: str, names: Nam
 
 
 def _label(field: "Field[Any, Any] | None", name: str) -> str:
-    return capfirst(str(field.verbose_name)) if field else capfirst(name)
+    if field is None:
+        return str(capfirst(name))
+    return _labels.get((field.model, name)) or str(capfirst(str(field.verbose_name)))
 
 
 def _value(field: "Field[Any, Any] | None", text: str, names: Names) -> str:
@@ -168,6 +200,8 @@ def _value(field: "Field[Any, Any] | None", text: str, names: Names) -> str:
         return ""
     if isinstance(field, ForeignKey):
         return names.get((field.related_model, text), "something deleted since")
+    if field is not None and (words := _values.get((field.model, field.name))):
+        return _short(words(text))
     choices = dict(field.flatchoices) if field is not None else {}
     return _short(str(choices.get(text, text)))
 

@@ -19,7 +19,7 @@ AS_ROLE = "role"
 ONE_BY_ONE = "ticked"
 MIXED_UP = "You changed ticks below, but chose “As the role says”. Choose one or the other."
 ROLE_WORDS = {
-    Role.OWNER: "Everything, and nobody can take it away but another owner.",
+    Role.OWNER: "Full access; only another owner can remove it.",
     Role.ADMIN: "Everything except making, changing or removing owners.",
     Role.MEMBER: "See, test, add and change registries, servers, SSH keys. Not delete, nor confirm host keys.",
     Role.VIEWER: "See and test. Change nothing.",
@@ -46,6 +46,11 @@ class SetupForm(NewPersonForm):
     organisation = forms.CharField(max_length=100, help_text="Your company or team. It can be renamed later.")
 
     field_order = ["organisation", "username", "email", "password1", "password2"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].widget.attrs.pop("autofocus", None)
+        self.fields["organisation"].widget.attrs["autofocus"] = True
 
 
 class OrganisationForm(forms.ModelForm[Organisation]):
@@ -199,8 +204,8 @@ class AuditFilterForm(forms.Form):
 
     person = forms.CharField(required=False, max_length=150, label="Person")
     what = forms.ChoiceField(required=False, label="What happened")
-    kind = forms.ChoiceField(required=False, label="Kind of thing")
-    thing = forms.CharField(required=False, max_length=200, label="Name of the thing")
+    kind = forms.ChoiceField(required=False, label="Type")
+    thing = forms.CharField(required=False, max_length=200, label="Name")
     since = forms.DateField(required=False, label="From", widget=forms.DateInput({"type": "date"}))
     until = forms.DateField(required=False, label="To", widget=forms.DateInput({"type": "date"}))
 
@@ -221,7 +226,7 @@ def _initial(holder: HoldsPermissions | None) -> dict[str, Any]:
 
 
 def _what_choices() -> list[tuple[str, str]]:
-    changes = [("create", "Added"), ("update", "Changed"), ("delete", "Removed")]
+    changes = [("create", "Added"), ("update", "Changed"), ("delete", "Deleted or removed")]
     return [("", "Anything"), *changes, *((event, capfirst(event)) for event in audit.EVENTS)]
 
 

@@ -84,7 +84,7 @@ class RegistryForm(forms.ModelForm[Registry]):
 
     def _explain(self) -> None:
         kind = self.kind
-        self._describe("name", "How your team calls it, such as “Production images”.")
+        self._describe("name", "What your team calls it, such as “Production images”.")
         self._describe("url", kind.host_help, kind.host_placeholder)
         self._describe("username", kind.username_help, kind.username_placeholder)
         self._describe("image_prefix", kind.image_prefix_help, kind.image_prefix_placeholder)
@@ -120,7 +120,7 @@ class RegistryForm(forms.ModelForm[Registry]):
         except references.InvalidHost as error:
             raise ValidationError(str(error)) from error
         if not text.strip() and self.kind.default_host != references.DOCKER_HUB:
-            raise ValidationError(f"Enter the registry's host. {self.kind.host_help}".strip())
+            raise ValidationError("Enter the registry's host, such as registry.example.com:5000.")
         if complaint := self.kind.check_host(host):
             raise ValidationError(complaint)
         if references.is_docker_hub_alias(text):

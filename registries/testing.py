@@ -239,7 +239,7 @@ class _Climber:
             self._passed()
 
     def _passed(self) -> None:
-        fact = f"as {self.credentials.username}" if self.credentials.username else "with the secret as the user name"
+        fact = f"as {self.credentials.username}" if self.credentials.username else "with the secret as the username"
         self.ladder.passed("login", fact=fact, milliseconds=self.login_milliseconds)
 
 

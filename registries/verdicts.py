@@ -48,8 +48,8 @@ _INPUT_ROWS = (
     row(
         "username_empty",
         r"must provide --username|username is empty|username required|requires --username to be set",
-        cause="Docker got an empty user name.",
-        fix="Enter the user name. {kind.username_help}",
+        cause="Docker got an empty username.",
+        fix="Enter the username. {kind.username_help}",
         permanent=True,
         subject="credentials",
     ),
@@ -290,7 +290,7 @@ _DENIED = (
 _UNAUTHORIZED = r"unauthorized|authentication required|http 401"
 
 _REFUSED = (
-    "{host} refused this user name with this {secret}: one of them is wrong, or the {secret} has ended or was revoked."
+    "{host} refused this username with this {secret}: one of them is wrong, or the {secret} has ended or was revoked."
 )
 _LOGIN_ANSWER_ROWS = (
     row(
@@ -386,7 +386,7 @@ _PULL_ANSWER_ROWS = (
     row(
         "unauthorized",
         _WRONG_CREDENTIALS,
-        cause="{host} refused this user name with this {secret} when {reference} was asked for.",
+        cause="{host} refused this username with this {secret} when {reference} was asked for.",
         fix="{credentials_help}",
         permanent=True,
         subject="credentials",
@@ -501,7 +501,7 @@ def accepts_any_password(*, host: str) -> Verdict:
     """A warning: a login with a made-up name and password succeeded as well, so this one proves nothing."""
     return Verdict(
         "accepts_any_password",
-        f"{host} also accepts a user name and password that nobody has, so this login proves nothing.",
+        f"{host} also accepts a username and password that nobody has, so this login proves nothing.",
         (
             "Check that this is the registry's own port and not that of a web page. If the registry is "
             "open to everybody, it needs no credentials. Test with an image to be sure."

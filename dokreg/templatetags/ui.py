@@ -61,16 +61,29 @@ def level_icon(level: str) -> str:
 
 @register.filter
 def ago(at: dt.datetime | None) -> str:
-    """How far away a time is, for people: "3 min ago", "in 5 h", and the date itself if that is a month or more."""
+    """How far away a time is, for people: "3 min ago", "in 5 h", and the date itself if that is a month or more.
+
+    What is to come is rounded, so that what was just made for seven days ends "in 7 days".
+    """
     if at is None:
         return ""
     seconds = (timezone.now() - at).total_seconds()
-    distance = _distance(abs(seconds))
+    distance = _distance(seconds if seconds >= 0 else _rounded(-seconds))
     if distance is None:
         return date_format(timezone.localtime(at), "j M Y")
     if not distance:
         return "just now"
     return f"{distance} ago" if seconds > 0 else f"in {distance}"
+
+
+def _rounded(seconds: float) -> float:
+    """To the nearest of the unit in which it is said."""
+    if seconds < MINUTE:
+        return seconds
+    minutes, hours = round(seconds / MINUTE) * MINUTE, round(seconds / HOUR) * HOUR
+    if minutes < HOUR:
+        return minutes
+    return hours if hours < DAY else round(seconds / DAY) * DAY
 
 
 def _distance(seconds: float) -> str | None:

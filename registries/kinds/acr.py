@@ -31,7 +31,7 @@ class Acr(Kind):
         "networks, allow the server's address too."
     )
     credentials_help = (
-        "The user name is the application (client) id, the password the value of a client secret that has "
+        "The username is the application (client) id, the password the value of a client secret that has "
         "not ended; both are in Microsoft Entra, App registrations."
     )
 
@@ -44,7 +44,7 @@ class Acr(Kind):
 
     def warn_username(self, username: str) -> str | None:
         if username == NULL_GUID:
-            return "With this user name the password is a refresh token, which ends after 3 hours."
+            return "With this username the password is a refresh token, which ends after 3 hours."
         if _GUID.fullmatch(username):
             return None
         return (

@@ -22,7 +22,7 @@ class Kind:
     """One registry provider: how its fields are called, checked and explained.
 
     A subclass sets what differs. All texts are for people; none ever contains a secret. Hosts are as
-    `registries.references.normalise_host` returns them, and user names are without white space around them.
+    `registries.references.normalise_host` returns them, and usernames are without white space around them.
     """
 
     slug: ClassVar[str]
@@ -40,7 +40,7 @@ class Kind:
     customary_names: ClassVar[frozenset[str]] = frozenset()
 
     username_fixed: ClassVar[str | None] = None
-    # The provider wants the secret as the user name as well. Then none is asked for, stored or shown.
+    # The provider wants the secret as the username as well. Then none is asked for, stored or shown.
     username_is_secret: ClassVar[bool] = False
     username_placeholder: ClassVar[str] = ""
     username_help: ClassVar[str] = ""
@@ -57,7 +57,7 @@ class Kind:
     # What to do when the registry knows the account but refuses the image ("denied").
     scope_help: ClassVar[str] = "Give this account the right to pull the image, at the registry."
     # What to do when the registry refuses the login ("unauthorized").
-    credentials_help: ClassVar[str] = "Check the user name, and enter the password or token again."
+    credentials_help: ClassVar[str] = "Check the username, and enter the password or token again."
 
     image_prefix_help: ClassVar[str] = ""
     image_prefix_placeholder: ClassVar[str] = ""
@@ -94,17 +94,17 @@ class Kind:
         return self.is_provider_host(host)
 
     def check_username(self, username: str) -> str | None:
-        """Why this user name cannot work, or None."""
+        """Why this username cannot work, or None."""
         if self.username_is_secret:
             return "Leave it empty: the secret stands for it." if username else None
         return _first_complaint(username, _check_username, self.refuse_username)
 
     def refuse_username(self, username: str) -> str | None:
-        """The provider's own reason to refuse a user name that `docker login` would take."""
+        """The provider's own reason to refuse a username that `docker login` would take."""
         return None
 
     def warn_username(self, username: str) -> str | None:
-        """Why this user name probably is not the one that the provider wants, or None."""
+        """Why this username probably is not the one that the provider wants, or None."""
         return None
 
     def check_secret(self, secret: str, username: str = "") -> str | None:
@@ -153,14 +153,14 @@ def _first_complaint(text: str, *checks: Callable[[str], str | None]) -> str | N
 
 def _check_username(username: str) -> str | None:
     if not username.strip():
-        return "The user name is missing."
+        return "The username is missing."
     if len(username) > USERNAME_LIMIT:
-        return f"A user name has at most {USERNAME_LIMIT} characters; this one has {len(username)}."
+        return f"A username has at most {USERNAME_LIMIT} characters; this one has {len(username)}."
     if not username.isprintable():
-        return "The user name has a character in it that cannot be printed. Type it instead of pasting it."
+        return "The username has a character in it that cannot be printed. Type it instead of pasting it."
     if ":" in username:
         return (
-            "A user name cannot have a colon in it: Docker sends it as user:password and splits at the "
+            "A username cannot have a colon in it: Docker sends it as user:password and splits at the "
             "first colon. If you pasted both, put the part after the colon into the password."
         )
     return None

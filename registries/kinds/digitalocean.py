@@ -19,11 +19,11 @@ class DigitalOcean(Kind):
 
     username_is_secret = True
     username_placeholder = "the API token stands for it"
-    username_help = "Leave it empty: DigitalOcean wants the API token as the user name as well, and dokreg sends it so."
+    username_help = "Leave it empty: DigitalOcean wants the API token as the username as well, and dokreg sends it so."
 
     secret_name = "API token"
     secret_help = "A personal access token (dop_v1_…) with the scope registry:read."
-    secret_life = "A token ends on the date that was chosen when it was made, if one was."
+    secret_life = "Tokens expire on the date set when they were created, if any."
 
     scope_help = "The token needs the scope registry:read, and the first part of the path is the registry's name."
     credentials_help = (

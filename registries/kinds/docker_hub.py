@@ -26,7 +26,7 @@ class DockerHub(Kind):
     secret_help = (
         "A personal access token (dckr_pat_…) with the right to read, or an organisation access token (dckr_oat_…)."
     )
-    secret_life = "A token ends on the date that was chosen when it was made, if one was."
+    secret_life = "Tokens expire on the date set when they were created, if any."
 
     scope_help = (
         "Check the repository's name, that the token may read it (an organisation access token lists its "
@@ -35,7 +35,7 @@ class DockerHub(Kind):
     credentials_help = (
         "Use the Docker ID, not the e-mail address, and an access token from Account settings, Personal "
         "access tokens; with two-factor or single sign-on a password is refused. With an organisation "
-        "access token the user name is the organisation's name."
+        "access token the username is the organisation's name."
     )
 
     image_prefix_help = "Your Docker ID or organisation, put before the name of every image."
@@ -52,5 +52,5 @@ class DockerHub(Kind):
 
     def doubt_secret(self, secret: str, username: str) -> tuple[str, ...]:
         if secret.startswith("dckr_oat_"):
-            return ("With an organisation access token the user name must be the organisation's name.",)
+            return ("With an organisation access token the username must be the organisation's name.",)
         return ()

@@ -17,6 +17,7 @@ _PRIVATE_HOST = re.compile(
 _SECRET_ACCESS_KEY = re.compile(r"[A-Za-z0-9/+]{40}")
 _ACCESS_KEY_ID = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{16}")
 
+_AWS_CLI = "https://docs.aws.amazon.com/cli/latest/reference"
 _USERNAME_HELP = "Always AWS, in capitals; the account is in the token."
 
 
@@ -33,7 +34,7 @@ class _Amazon(Kind):
     def refuse_username(self, username: str) -> str | None:
         if username == self.username_fixed:
             return None
-        return f"The user name at {self.name} is {_USERNAME_HELP[0].lower()}{_USERNAME_HELP[1:]}"
+        return f"The username at {self.name} is {_USERNAME_HELP[0].lower()}{_USERNAME_HELP[1:]}"
 
     def doubt_secret(self, secret: str, username: str) -> tuple[str, ...]:
         text = secret.strip()
@@ -63,11 +64,14 @@ class Ecr(_Amazon):
     )
     credentials_help = (
         "Make a new token with aws ecr get-login-password for the region in the host, and enter it with "
-        "the user name AWS. A token ends after 12 hours."
+        "the username AWS. A token ends after 12 hours."
     )
     image_prefix_help = "The path before the repository's name, if your repositories have one."
     image_prefix_placeholder = "acme"
     example_image = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/acme/web:1.4"
+
+    def secret_url(self, host: str) -> str | None:
+        return f"{_AWS_CLI}/ecr/get-login-password.html"
 
 
 class EcrPublic(_Amazon):
@@ -89,11 +93,14 @@ class EcrPublic(_Amazon):
     )
     credentials_help = (
         "Make a new token with aws ecr-public get-login-password --region us-east-1, whatever your own "
-        "region is, and enter it with the user name AWS. A token ends after 12 hours."
+        "region is, and enter it with the username AWS. A token ends after 12 hours."
     )
     image_prefix_help = "The alias of the registry in the public gallery."
     image_prefix_placeholder = "a1b2c3d4"
     example_image = "public.ecr.aws/a1b2c3d4/web:1.4"
+
+    def secret_url(self, host: str) -> str | None:
+        return f"{_AWS_CLI}/ecr-public/get-login-password.html"
 
 
 def account_and_region(host: str) -> tuple[str, str] | None:

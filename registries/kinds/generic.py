@@ -16,7 +16,7 @@ class Generic(Kind):
 
     username_placeholder = "deployer"
 
-    secret_help = "What the registry's keeper gave you for docker login."
+    secret_help = "What whoever runs the registry gave you for docker login."
 
     image_prefix_help = "The path before the name of every image, if there is one."
     image_prefix_placeholder = "acme"

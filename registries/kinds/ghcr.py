@@ -22,7 +22,7 @@ class Ghcr(Kind):
 
     secret_name = "Personal access token (classic)"
     secret_help = "A classic token (ghp_…) with the scope read:packages. Fine-grained tokens are refused by GHCR."
-    secret_life = "A token ends on the date that was chosen when it was made, if one was."
+    secret_life = "Tokens expire on the date set when they were created, if any."
 
     scope_help = (
         "The token needs the scope read:packages, and its user needs read access to the package. If the "

@@ -22,12 +22,12 @@ class GitLab(Kind):
     username_placeholder = "gitlab+deploy-token-123"
     username_help = (
         "The name that GitLab shows with the deploy token, such as gitlab+deploy-token-123. With a "
-        "personal access token, your user name."
+        "personal access token, your username."
     )
 
     secret_name = "Deploy token or access token"
     secret_help = "A deploy token or an access token with the scope read_registry."
-    secret_life = "A token ends on the date that was chosen when it was made, if one was."
+    secret_life = "Tokens expire on the date set when they were created, if any."
 
     scope_help = (
         "The token needs the scope read_registry and must belong to this project or to a group above it; a "

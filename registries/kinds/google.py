@@ -14,7 +14,7 @@ _USERNAMES = (KEY_USERNAME, ENCODED_KEY_USERNAME, TOKEN_USERNAME)
 
 
 class Google(Kind):
-    """The user name says what the secret is; the rules are from Google's documentation."""
+    """The username says what the secret is; the rules are from Google's documentation."""
 
     slug = "google"
     name = "Google Artifact Registry"
@@ -41,7 +41,7 @@ class Google(Kind):
         "path."
     )
     credentials_help = (
-        "With a service account's key the user name is _json_key and the password the whole JSON file. "
+        "With a service account's key the username is _json_key and the password the whole JSON file. "
         "Check that the key still exists in IAM. An access token (oauth2accesstoken) ends after 60 "
         "minutes."
     )
@@ -56,7 +56,7 @@ class Google(Kind):
     def refuse_username(self, username: str) -> str | None:
         if username in _USERNAMES:
             return None
-        return f"The user name at Google is one of {', '.join(_USERNAMES)}. It says what kind of secret follows."
+        return f"The username at Google is one of {', '.join(_USERNAMES)}. It says what kind of secret follows."
 
     def refuse_secret(self, secret: str, username: str) -> str | None:
         if username == TOKEN_USERNAME:
@@ -76,7 +76,7 @@ class Google(Kind):
     def _refuse_key_as_token(self, secret: str) -> str | None:
         if _read_key(secret) is None:
             return None
-        return f"This is a service account's key. With it the user name is {KEY_USERNAME}."
+        return f"This is a service account's key. With it the username is {KEY_USERNAME}."
 
 
 def _decoded(secret: str) -> str:

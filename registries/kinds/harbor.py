@@ -29,7 +29,7 @@ class Harbor(Kind):
         "can still log in and is refused only at the pull, so check its date too."
     )
     credentials_help = (
-        "The user name is the robot's full name with its prefix, such as robot$acme+puller, and the "
+        "The username is the robot's full name with its prefix, such as robot$acme+puller, and the "
         "password the secret that was shown once. If it is lost, give the robot a new secret in Harbor."
     )
 

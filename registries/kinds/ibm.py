@@ -6,7 +6,7 @@ from registries.kinds.base import Kind
 
 
 class Ibm(Kind):
-    """The user name says that the password is an API key; the rules are from IBM's documentation."""
+    """The username says that the password is an API key; the rules are from IBM's documentation."""
 
     slug = "ibm"
     name = "IBM Cloud"
@@ -25,7 +25,7 @@ class Ibm(Kind):
     secret_help = "An IBM Cloud API key, best of a service ID that may only read the registry."
 
     scope_help = "Give the key's user or service ID the role Reader for Container Registry in the namespace's region."
-    credentials_help = "Enter the user name iamapikey and an API key that still exists in IBM Cloud."
+    credentials_help = "Enter the username iamapikey and an API key that still exists in IBM Cloud."
 
     image_prefix_help = "The registry's namespace."
     image_prefix_placeholder = "acme"
@@ -37,4 +37,4 @@ class Ibm(Kind):
     def warn_username(self, username: str) -> str | None:
         if username == self.username_fixed:
             return None
-        return "With an API key the user name is iamapikey. Other names belong to tokens that end soon."
+        return "With an API key the username is iamapikey. Other names belong to tokens that end soon."

@@ -34,3 +34,6 @@ class Nexus(Kind):
     image_prefix_help = "The path before the image's name, if you use one."
     image_prefix_placeholder = "acme"
     example_image = "nexus.example.com:8082/acme/web:1.4"
+
+    def secret_url(self, host: str) -> str | None:
+        return "https://help.sonatype.com/en/user-tokens.html"

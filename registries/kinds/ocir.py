@@ -6,7 +6,7 @@ from registries.kinds.base import Kind
 
 
 class Ocir(Kind):
-    """The user name begins with the tenancy's namespace; the rules are from Oracle's documentation."""
+    """The username begins with the tenancy's namespace; the rules are from Oracle's documentation."""
 
     slug = "ocir"
     name = "Oracle (OCIR)"
@@ -30,7 +30,7 @@ class Ocir(Kind):
         "the image's path begins with the tenancy's namespace."
     )
     credentials_help = (
-        "The user name is NAMESPACE/USER, with oracleidentitycloudservice/ before a federated user, and "
+        "The username is NAMESPACE/USER, with oracleidentitycloudservice/ before a federated user, and "
         "the password an auth token. The namespace stands in the tenancy's details."
     )
 

@@ -29,7 +29,7 @@ class Quay(Kind):
 
     scope_help = "Give the robot read permission on the repository: Robot Accounts, or the repository's settings."
     credentials_help = (
-        "The user name is the robot's full name, such as acme+puller, and the password its token. If the "
+        "The username is the robot's full name, such as acme+puller, and the password its token. If the "
         "token was made anew, the old one no longer works."
     )
 
@@ -38,9 +38,11 @@ class Quay(Kind):
     example_image = "quay.io/acme/web:1.4"
 
     def secret_url(self, host: str) -> str | None:
+        if self.is_provider_host(host):
+            return "https://docs.quay.io/glossary/robot-accounts.html"
         return page_on(host, "/")
 
     def warn_username(self, username: str) -> str | None:
         if "@" in username:
-            return "Quay wants a user name or a robot's full name such as acme+puller, not an e-mail address."
+            return "Quay wants a username or a robot's full name such as acme+puller, not an e-mail address."
         return None

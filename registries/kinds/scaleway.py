@@ -6,7 +6,7 @@ from registries.kinds.base import Kind
 
 
 class Scaleway(Kind):
-    """The secret key says who one is, not the user name; from Scaleway's documentation."""
+    """The secret key says who one is, not the username; from Scaleway's documentation."""
 
     slug = "scaleway"
     name = "Scaleway"
@@ -22,10 +22,10 @@ class Scaleway(Kind):
 
     secret_name = "Secret key"
     secret_help = "The secret key of an API key, which is shown once; not the access key (SCW…)."
-    secret_life = "An API key ends on the date that was chosen when it was made, if one was."
+    secret_life = "API keys expire on the date set when they were created, if any."
 
     scope_help = "The API key's owner needs the permission set ContainerRegistryReadOnly in the namespace's project."
-    credentials_help = "Enter the user name nologin and the secret key of an API key that has not ended."
+    credentials_help = "Enter the username nologin and the secret key of an API key that has not ended."
 
     image_prefix_help = "The registry's namespace."
     image_prefix_placeholder = "acme"

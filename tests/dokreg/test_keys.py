@@ -15,8 +15,23 @@ def test_a_key_file_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "keys").iterdir()] == ["secret_key"]
 
 
-def test_good_keys_pass() -> None:
-    check_fernet_keys([new_key(), new_key()], secret_key=new_key())
+def test_good_keys_pass_and_one_bad_among_them_does_not() -> None:
+    good, secret_key = [new_key(), new_key()], new_key()
+    assert [_is_refused(keys, secret_key) for keys in (good, [*good, "short-key"], good)] == [False, True, False]
+
+
+def test_a_key_given_twice_is_refused() -> None:
+    key = new_key()
+    with pytest.raises(BadKeys, match="twice"):
+        check_fernet_keys([key, key], secret_key=new_key())
+
+
+def _is_refused(keys: list[str], secret_key: str) -> bool:
+    try:
+        check_fernet_keys(keys, secret_key=secret_key)
+    except BadKeys:
+        return True
+    return False
 
 
 @pytest.mark.parametrize("keys", [[], ["mysecret"], [""], ["m", "y"], ["x" * 43 + "!"]])

@@ -41,6 +41,13 @@ def _plain_static_files(settings: Settings) -> None:
         (dt.timedelta(seconds=-30), "just now"),
         (dt.timedelta(minutes=-3), "in 3 min"),
         (dt.timedelta(days=-2), "in 2 days"),
+        (dt.timedelta(seconds=-59), "just now"),
+        (dt.timedelta(seconds=-89), "in 1 min"),
+        (dt.timedelta(minutes=-59, seconds=-59), "in 1 h"),
+        (dt.timedelta(hours=-1, minutes=-40), "in 2 h"),
+        (dt.timedelta(hours=-23, minutes=-59), "in 1 day"),
+        (dt.timedelta(days=-7, seconds=1), "in 7 days"),
+        (dt.timedelta(days=-30, seconds=1), "9 Apr 2026"),
     ],
 )
 def test_a_time_is_said_as_a_distance(distance: dt.timedelta, words: str) -> None:

@@ -6,7 +6,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,7 +118,6 @@ def test_health_says_what_is_wrong(tmp_path: Path) -> None:
         worker.suspend()
         for child in worker.children(recursive=True):
             child.suspend()
-        time.sleep(0)
         sqlite = sqlite3.connect(started.data / "dokreg.sqlite3", timeout=20)
         with sqlite:
             sqlite.execute("UPDATE dokreg_heartbeat SET at = '2020-01-01 00:00:00'")

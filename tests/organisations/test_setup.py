@@ -1,5 +1,7 @@
 """The set-up of the first owner."""
 
+import re
+
 import pytest
 from django.http import HttpResponse
 from django.test import Client
@@ -48,6 +50,13 @@ def test_it_makes_an_owner_who_is_signed_in(client: Client) -> None:
     assert owner.user.is_superuser
     assert owner.user.check_password(PASSWORD)
     assert client.get("/account/").status_code == 200
+
+
+def test_the_first_field_has_the_focus(client: Client) -> None:
+    page = client.get(link()).content.decode()
+    focused = re.findall(r"<input[^>]* autofocus[^>]*>", page)
+    assert [re.findall(r'name="(\w+)"', field) for field in focused] == [["organisation"]]
+    assert "150 characters" not in page
 
 
 def test_the_link_works_once(client: Client) -> None:

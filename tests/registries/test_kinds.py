@@ -128,6 +128,20 @@ def test_the_page_of_the_secret_is_reached_over_https(kind: kinds.Kind) -> None:
     assert url is None or url.startswith("https://")
 
 
+@pytest.mark.parametrize(
+    ("slug", "host", "page"),
+    [
+        ("ecr", "", "docs.aws.amazon.com/cli/latest/reference/ecr/get-login-password.html"),
+        ("ecr_public", "", "docs.aws.amazon.com/cli/latest/reference/ecr-public/get-login-password.html"),
+        ("nexus", "nexus.example.com:8082", "help.sonatype.com/en/user-tokens.html"),
+        ("quay", "quay.io", "docs.quay.io/glossary/robot-accounts.html"),
+        ("quay", "quay.example.com", "quay.example.com/"),
+    ],
+)
+def test_the_page_that_says_how_a_secret_is_made(slug: str, host: str, page: str) -> None:
+    assert kinds.get(slug).secret_url(host) == f"https://{page}"
+
+
 @pytest.mark.parametrize("slug", ["quay", "harbor"])
 @pytest.mark.parametrize("host", ["", "https://quay.io", "ann@quay.io", "quay.io/acme"])
 def test_no_page_is_offered_while_the_host_is_not_one(slug: str, host: str) -> None:

@@ -49,8 +49,8 @@ HOSTS = {
 }
 
 BAD_HOSTS = {
-    "user:hunter2@ghcr.io": "no user name",
-    "https://user@ghcr.io": "no user name",
+    "user:hunter2@ghcr.io": "no username",
+    "https://user@ghcr.io": "no username",
     "ftp://ghcr.io": "https",
     "https://": "empty",
     "ghcr.io?x=1": '"?"',

@@ -46,9 +46,11 @@ def test_an_old_form_does_not_undo_a_confirmation(organisation: Organisation, al
     assert save(opened_before, alice, name="web-2").host_key == HOST_KEY
 
 
-def test_a_confirmation_is_in_the_audit_trail(organisation: Organisation, alice: User) -> None:
+def test_a_confirmation_is_in_the_audit_trail_once(organisation: Organisation, alice: User) -> None:
     server = make_server(organisation, seen_host_key=HOST_KEY)
+    AuditEntry.objects.all().delete()
     hosts.trust_host_key(server=server, fingerprint=server.seen_fingerprint, by=alice)
+    assert not AuditEntry.objects.filter(event="").exists()
     entry = AuditEntry.objects.get(event="confirmed the host key")
     assert entry.actor == alice
     assert entry.additional_data["fingerprint"] == server.seen_fingerprint

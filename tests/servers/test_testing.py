@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from organisations.models import Organisation, User
+from organisations.models import AuditEntry, Organisation, User
 from servers import hosts, ssh, testing
 from servers import keys as ssh_keys
 from servers.models import Run, Server, ServerTest, SSHKey
@@ -190,4 +190,8 @@ def test_a_test_whose_server_was_deleted_is_left_quietly(organisation: Organisat
     server = make_server(organisation)
     test = testing.ask(server=server, asked_by=None)
     hosts.delete_server(server=server)
+    before = AuditEntry.objects.count()
     testing.run(test.pk)
+    assert not ServerTest.objects.exists()
+    assert not Server.objects.exists()
+    assert AuditEntry.objects.count() == before
