@@ -350,6 +350,10 @@ def _process(
     finally:
         watchdog.cancel()
         _end_group(process)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
 
 
 def _end_group(process: "subprocess.Popen[bytes]") -> None:

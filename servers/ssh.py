@@ -241,6 +241,7 @@ def _open(target: Target, *, end: float) -> Connection:
     if not target.host_key:
         seen = fetch_host_key(target)
         raise HostKeyUnconfirmed(verdicts.host_key_unconfirmed(fingerprint=keys.fingerprint(seen)), seen=seen)
+    private_key = _private_key(target)
     sock = _connect_socket(target, end=end)
     connection = Connection(
         target.host,
@@ -249,7 +250,7 @@ def _open(target: Target, *, end: float) -> Connection:
         config=Config(lazy=True, ssh_config=SSHConfig(), overrides={"load_ssh_configs": False, "forward_agent": False}),
         connect_kwargs={
             "sock": sock,
-            "pkey": _private_key(target),
+            "pkey": private_key,
             "allow_agent": False,
             "look_for_keys": False,
             "banner_timeout": CONNECT_SECONDS,

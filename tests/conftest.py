@@ -1,12 +1,9 @@
 """What every test shares: the people, the table of pages, the lab, and settings that make tests quick."""
 
-import importlib.util
-
 import pytest
 from pytest_django import Settings
 
-_PLUGINS = ["tests.people", "tests.pages", "tests.lab.fixtures"]
-pytest_plugins = [name for name in _PLUGINS if importlib.util.find_spec(name)]
+pytest_plugins = ["tests.people", "tests.pages", "tests.lab.fixtures"]
 
 
 @pytest.fixture(autouse=True)
