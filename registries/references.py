@@ -182,7 +182,7 @@ def _refuse_foreign_parts(bare: str) -> None:
     """Refuse what an address of the web may have and a registry's host may not; never repeats it."""
     if "@" in bare:
         raise InvalidHost(
-            "A registry's address has no user name or password in it. Write the host alone, "
+            "A registry's address has no username or password in it. Write the host alone, "
             "and the credentials into their own fields."
         )
     if _SCHEME.match(bare):

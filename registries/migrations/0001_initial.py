@@ -10,117 +10,273 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('organisations', '0001_initial'),
-        ('servers', '0001_initial'),
+        ("organisations", "0001_initial"),
+        ("servers", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Registry',
+            name="Registry",
             fields=[
-                ('id', organisations.models.IdField(default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('name', models.CharField(max_length=100, verbose_name='registry name')),
-                ('kind', models.CharField(help_text='The slug of a class under registries/kinds/.', max_length=30, verbose_name='provider')),
-                ('url', models.CharField(help_text='The host alone, or host:port.', max_length=260, verbose_name='registry URL')),
-                ('username', models.CharField(blank=True, help_text='Empty where the secret stands for it.', max_length=255)),
-                ('password', dokreg.encryption.SecretField(editable=False)),
-                ('image_prefix', models.CharField(blank=True, max_length=200)),
-                ('secret_fact', models.CharField(blank=True, editable=False, help_text='What may be shown of the secret, such as whose key it is.', max_length=255)),
-                ('secret_changed_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('credentials_mark', models.CharField(blank=True, editable=False, max_length=64)),
-                ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='registries', to='organisations.organisation')),
-                ('server', models.ForeignKey(blank=True, help_text="Where it is tested; empty: dokreg's own host.", null=True, on_delete=django.db.models.deletion.RESTRICT, related_name='registries', to='servers.server')),
+                (
+                    "id",
+                    organisations.models.IdField(
+                        default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("name", models.CharField(max_length=100, verbose_name="registry name")),
+                (
+                    "kind",
+                    models.CharField(
+                        help_text="The slug of a class under registries/kinds/.", max_length=30, verbose_name="provider"
+                    ),
+                ),
+                (
+                    "url",
+                    models.CharField(
+                        help_text="The host alone, or host:port.", max_length=260, verbose_name="registry URL"
+                    ),
+                ),
+                (
+                    "username",
+                    models.CharField(blank=True, help_text="Empty where the secret stands for it.", max_length=255),
+                ),
+                ("password", dokreg.encryption.SecretField(editable=False)),
+                ("image_prefix", models.CharField(blank=True, max_length=200)),
+                (
+                    "secret_fact",
+                    models.CharField(
+                        blank=True,
+                        editable=False,
+                        help_text="What may be shown of the secret, such as whose key it is.",
+                        max_length=255,
+                    ),
+                ),
+                ("secret_changed_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("credentials_mark", models.CharField(blank=True, editable=False, max_length=64)),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="registries",
+                        to="organisations.organisation",
+                    ),
+                ),
+                (
+                    "server",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Where it is tested; empty: dokreg's own host.",
+                        null=True,
+                        on_delete=django.db.models.deletion.RESTRICT,
+                        related_name="registries",
+                        to="servers.server",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'registries',
-                'ordering': ['name'],
+                "verbose_name_plural": "registries",
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='RegistryTest',
+            name="RegistryTest",
             fields=[
-                ('id', organisations.models.IdField(default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('passed', 'Passed'), ('failed', 'Failed'), ('lost', 'Lost')], default='queued', max_length=10)),
-                ('rungs', models.JSONField(default=list, help_text='The ladder: see servers.ladder.')),
-                ('verdict', models.CharField(blank=True, help_text='The code of the cause; empty if all is well.', max_length=60)),
-                ('revision', models.PositiveIntegerField(default=0, help_text='Counts what a page may have to show anew.')),
-                ('sent_at', models.DateTimeField(default=django.utils.timezone.now, help_text='When the broker was last given its id.')),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('claim', models.CharField(blank=True, help_text='Of the worker that runs it.', max_length=21)),
-                ('worker', models.CharField(blank=True, help_text='The process that runs it: machine and number.', max_length=300)),
-                ('lease_until', models.DateTimeField(blank=True, null=True)),
-                ('server_name', models.CharField(blank=True, help_text="As it was called then; empty: dokreg's own host.", max_length=100)),
-                ('image', models.CharField(blank=True, help_text='Whose pull right is tested.', max_length=512)),
-                ('kind', models.CharField(max_length=30)),
-                ('url', models.CharField(max_length=260)),
-                ('username', models.CharField(blank=True, help_text='Empty where the secret stands for it.', max_length=255)),
-                ('image_prefix', models.CharField(blank=True, max_length=200)),
-                ('draft_password', dokreg.encryption.OptionalSecretField(editable=False, null=True)),
-                ('to_tidy', models.BooleanField(default=False, help_text='It was cut off, and may have left a folder on the server.')),
-                ('credentials_mark', models.CharField(blank=True, help_text='Tells equal credentials apart.', max_length=64)),
-                ('asked_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='%(class)ss', to='organisations.organisation')),
-                ('registry', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='tests', to='registries.registry')),
-                ('server', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='registry_tests', to='servers.server')),
+                (
+                    "id",
+                    organisations.models.IdField(
+                        default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("passed", "Passed"),
+                            ("failed", "Failed"),
+                            ("lost", "Lost"),
+                        ],
+                        default="queued",
+                        max_length=10,
+                    ),
+                ),
+                ("rungs", models.JSONField(default=list, help_text="The ladder: see servers.ladder.")),
+                (
+                    "verdict",
+                    models.CharField(
+                        blank=True, help_text="The code of the cause; empty if all is well.", max_length=60
+                    ),
+                ),
+                (
+                    "revision",
+                    models.PositiveIntegerField(default=0, help_text="Counts what a page may have to show anew."),
+                ),
+                (
+                    "sent_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, help_text="When the broker was last given its id."
+                    ),
+                ),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("claim", models.CharField(blank=True, help_text="Of the worker that runs it.", max_length=21)),
+                (
+                    "worker",
+                    models.CharField(
+                        blank=True, help_text="The process that runs it: machine and number.", max_length=300
+                    ),
+                ),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                (
+                    "server_name",
+                    models.CharField(
+                        blank=True, help_text="As it was called then; empty: dokreg's own host.", max_length=100
+                    ),
+                ),
+                ("image", models.CharField(blank=True, help_text="Whose pull right is tested.", max_length=512)),
+                ("kind", models.CharField(max_length=30)),
+                ("url", models.CharField(max_length=260)),
+                (
+                    "username",
+                    models.CharField(blank=True, help_text="Empty where the secret stands for it.", max_length=255),
+                ),
+                ("image_prefix", models.CharField(blank=True, max_length=200)),
+                ("draft_password", dokreg.encryption.OptionalSecretField(editable=False, null=True)),
+                (
+                    "to_tidy",
+                    models.BooleanField(
+                        default=False, help_text="It was cut off, and may have left a folder on the server."
+                    ),
+                ),
+                (
+                    "credentials_mark",
+                    models.CharField(blank=True, help_text="Tells equal credentials apart.", max_length=64),
+                ),
+                (
+                    "asked_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="%(class)ss",
+                        to="organisations.organisation",
+                    ),
+                ),
+                (
+                    "registry",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tests",
+                        to="registries.registry",
+                    ),
+                ),
+                (
+                    "server",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="registry_tests",
+                        to="servers.server",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.AddField(
-            model_name='registry',
-            name='last_test',
-            field=models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='registries.registrytest'),
+            model_name="registry",
+            name="last_test",
+            field=models.ForeignKey(
+                blank=True,
+                editable=False,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="registries.registrytest",
+            ),
         ),
         migrations.CreateModel(
-            name='Draft',
+            name="Draft",
             fields=[
-                ('id', organisations.models.IdField(default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('expires_at', models.DateTimeField()),
-                ('values', models.JSONField(default=dict, help_text='Form field → text; nothing secret.')),
-                ('password', dokreg.encryption.OptionalSecretField(editable=False, null=True)),
-                ('created_by', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='%(class)ss', to='organisations.organisation')),
+                (
+                    "id",
+                    organisations.models.IdField(
+                        default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("expires_at", models.DateTimeField()),
+                ("values", models.JSONField(default=dict, help_text="Form field → text; nothing secret.")),
+                ("password", dokreg.encryption.OptionalSecretField(editable=False, null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="%(class)ss",
+                        to="organisations.organisation",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['expires_at'], name='draft_by_end')],
+                "indexes": [models.Index(fields=["expires_at"], name="draft_by_end")],
             },
         ),
         migrations.AddIndex(
-            model_name='registrytest',
-            index=models.Index(fields=['registry', '-created_at'], name='registry_test_history'),
+            model_name="registrytest",
+            index=models.Index(fields=["registry", "-created_at"], name="registry_test_history"),
         ),
         migrations.AddIndex(
-            model_name='registrytest',
-            index=models.Index(fields=['state', 'lease_until'], name='registry_test_due'),
+            model_name="registrytest",
+            index=models.Index(fields=["state", "lease_until"], name="registry_test_due"),
         ),
         migrations.AddIndex(
-            model_name='registrytest',
-            index=models.Index(fields=['organisation', 'credentials_mark'], name='registry_test_mark'),
+            model_name="registrytest",
+            index=models.Index(fields=["organisation", "credentials_mark"], name="registry_test_mark"),
         ),
         migrations.AddIndex(
-            model_name='registry',
-            index=models.Index(fields=['organisation', 'url'], name='registry_by_url'),
+            model_name="registry",
+            index=models.Index(fields=["organisation", "url"], name="registry_by_url"),
         ),
         migrations.AddIndex(
-            model_name='registry',
-            index=models.Index(fields=['organisation', 'username'], name='registry_by_username'),
+            model_name="registry",
+            index=models.Index(fields=["organisation", "username"], name="registry_by_username"),
         ),
         migrations.AddIndex(
-            model_name='registry',
-            index=models.Index(fields=['organisation', 'created_at'], name='registry_by_age'),
+            model_name="registry",
+            index=models.Index(fields=["organisation", "created_at"], name="registry_by_age"),
         ),
         migrations.AddConstraint(
-            model_name='registry',
-            constraint=models.UniqueConstraint(fields=('organisation', 'name'), name='registry_name_once', violation_error_message='Another registry of this organisation has this name.'),
+            model_name="registry",
+            constraint=models.UniqueConstraint(
+                fields=("organisation", "name"),
+                name="registry_name_once",
+                violation_error_message="Another registry of this organisation has this name.",
+            ),
         ),
     ]
