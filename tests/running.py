@@ -124,8 +124,9 @@ class Running:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line)
+        with self.process.stdout as terminal:
+            for line in terminal:
+                self.lines.append(line)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """A worker that is killed in the middle of a Test: the row says lost, and nothing is left anywhere."""
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ def slow_server(new_server: NewServer, engine_one: Engine, tmp_path: Path) -> Se
 
 
 def column(dokreg: Running, statement: str) -> list[object]:
-    with sqlite3.connect(dokreg.data / "dokreg.sqlite3", timeout=20) as database:
+    with contextlib.closing(sqlite3.connect(dokreg.data / "dokreg.sqlite3", timeout=20)) as database:
         return [row[0] for row in database.execute(statement)]
 
 
