@@ -101,8 +101,14 @@ class Running:
         return [parent, *parent.children(recursive=True)]
 
     def service(self, word: str) -> psutil.Process:
-        """The oldest process whose command line has the word: `celery`, `gunicorn`, `sock` (the broker)."""
-        found = [process for process in self.processes()[1:] if word in " ".join(process.cmdline())]
+        """The oldest process whose command line has the word (such as `celery` or `broker.sock`), once there is one."""
+        found: list[psutil.Process] = []
+
+        def look() -> bool:
+            found[:] = [process for process in self.processes()[1:] if word in _command(process)]
+            return bool(found)
+
+        self.wait_for(look, f"{word} to run")
         return min(found, key=lambda process: process.create_time())
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
@@ -139,3 +145,10 @@ def running(data: Path, **variables: str) -> Iterator[Running]:
         with contextlib.suppress(subprocess.TimeoutExpired):
             dokreg.stop()
         dokreg.process.kill()
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""  # ended meanwhile

@@ -48,7 +48,7 @@ def test_keys_and_database_are_their_owners_alone(dokreg: Running) -> None:
 
 
 def test_the_broker_listens_on_no_network(dokreg: Running) -> None:
-    broker = dokreg.service("sock")
+    broker = dokreg.service("broker.sock")
     assert [c for c in broker.net_connections(kind="inet") if c.status == psutil.CONN_LISTEN] == []
 
 
@@ -68,7 +68,7 @@ def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_service_that_dies_is_started_again(dokreg: Running) -> None:
-    for word in ("sock", "celery"):
+    for word in ("broker.sock", "celery"):
         died = dokreg.service(word)
         died.kill()
         dokreg.wait_for(lambda: not died.is_running(), "it to be gone")  # noqa: B023 - called before the next turn
