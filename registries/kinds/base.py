@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from typing import ClassVar
 
+from registries.kinds.methods import Method
+
 USERNAME_LIMIT = 255
 SECRET_LIMIT_BYTES = 64 * 1024
 
@@ -54,6 +56,9 @@ class Kind:
     # A secret may have line breaks in it (a JSON key); elsewhere they are a slip of the clipboard.
     secret_has_lines: ClassVar[bool] = False
 
+    # The ways to mint tokens, the recommended one first. Besides them a secret can always be stored as it is.
+    methods: ClassVar[tuple[Method, ...]] = ()
+
     # What to do when the registry knows the account but refuses the image ("denied").
     scope_help: ClassVar[str] = "Give this account the right to pull the image, at the registry."
     # What to do when the registry refuses the login ("unauthorized").
@@ -68,6 +73,15 @@ class Kind:
         """The example as it is typed where the host is known: `acme/web:1.4`."""
         first, _slash, rest = self.example_image.partition("/")
         return rest if "." in first else self.example_image
+
+    def method(self, slug: str) -> Method | None:
+        """The minting method with this slug; None for "" (the secret is stored as it is). Raises UnknownKind."""
+        if not slug:
+            return None
+        for method in self.methods:
+            if method.slug == slug:
+                return method
+        raise UnknownKind(f"{self.name} has no way “{slug}” to mint tokens.")
 
     def is_provider_host(self, host: str) -> bool:
         """Whether the provider itself runs this host."""
