@@ -170,7 +170,7 @@ class RegistryForm(forms.ModelForm[Registry]):
             raise ValidationError(
                 "Enter the password again: the host has changed, and the stored one goes to no other host."
             )
-        return str(self.instance.password.reveal())
+        return self.instance.open_password()
 
     def _clean_images(self, cleaned: dict[str, Any]) -> None:
         if "url" not in cleaned:

@@ -66,7 +66,7 @@ def credentials_of(registry: Registry) -> Credentials:
         kind=registry.kind,
         url=registry.url,
         username=registry.username,
-        password=registry.password.reveal(),
+        password=registry.open_password(),
         image_prefix=registry.image_prefix,
     )
 

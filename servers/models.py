@@ -88,7 +88,9 @@ class Run(OwnedByOrganisation):
     verdict = models.CharField(max_length=60, blank=True, help_text="The code of the cause; empty if all is well.")
     revision = models.PositiveIntegerField(default=0, help_text="Counts what a page may have to show anew.")
     asked_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
-    sent_at = models.DateTimeField(default=timezone.now, help_text="When the broker was last given its id.")
+    sent_at = models.DateTimeField(
+        default=timezone.now, null=True, help_text="When the broker was last given its id; empty: its turn comes later."
+    )
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     claim = models.CharField(max_length=ID_LENGTH, blank=True, help_text="Of the worker that runs it.")

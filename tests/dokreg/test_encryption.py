@@ -48,13 +48,13 @@ def write_column(registry: Registry, token: bytes) -> None:
 @pytest.mark.parametrize("secret", [MARKED, " spaces ", "line\nbreak\n", "x" * 20_000, "päß😀"])
 def test_it_comes_back_as_it_was_given(organisation: Organisation, secret: str) -> None:
     registry = make(organisation, password=secret)
-    assert Registry.objects.get(pk=registry.pk).password.reveal() == secret
+    assert Registry.objects.get(pk=registry.pk).open_password() == secret
 
 
 def test_the_instance_holds_no_clear_text_after_an_assignment(organisation: Organisation) -> None:
     registry = Registry(organisation=organisation, password=MARKED)
     assert MARKED not in repr(vars(registry))
-    assert registry.password.reveal() == MARKED
+    assert registry.open_password() == MARKED
 
 
 def test_the_column_is_encrypted(organisation: Organisation) -> None:
@@ -76,7 +76,7 @@ def test_it_takes_text_alone(organisation: Organisation, value: object) -> None:
     setattr(registry, "password", value)  # noqa: B010 - not what the types allow
     with pytest.raises(TypeError), transaction.atomic():
         registry.save()
-    assert Registry.objects.get(pk=registry.pk).password.reveal() == MARKED
+    assert Registry.objects.get(pk=registry.pk).open_password() == MARKED
 
 
 def test_bulk_update_is_refused_and_destroys_nothing(organisation: Organisation) -> None:
@@ -85,7 +85,7 @@ def test_bulk_update_is_refused_and_destroys_nothing(organisation: Organisation)
         row.password = "new"
     with pytest.raises(TypeError), transaction.atomic():
         Registry.objects.bulk_update(rows, ["password"])
-    assert [row.password.reveal() for row in Registry.objects.order_by("name")] == ["first", "second"]
+    assert [row.open_password() for row in Registry.objects.order_by("name")] == ["first", "second"]
 
 
 def test_update_with_a_text_is_refused(organisation: Organisation) -> None:
@@ -100,14 +100,14 @@ def test_bulk_create_encrypts_each_row_for_itself(organisation: Organisation) ->
         for name in ("one", "two")
     ]
     Registry.objects.bulk_create(rows)
-    assert [row.password.reveal() for row in Registry.objects.order_by("name")] == ["one", "two"]
+    assert [row.open_password() for row in Registry.objects.order_by("name")] == ["one", "two"]
 
 
 def test_a_value_moved_to_another_row_is_refused(organisation: Organisation) -> None:
     one, two = make(organisation, "one"), make(organisation, "two")
     write_column(two, column_of(one))
     with pytest.raises(SecretUnreadable, match="another row or column"):
-        Registry.objects.get(pk=two.pk).password.reveal()
+        Registry.objects.get(pk=two.pk).open_password()
 
 
 def test_one_unreadable_row_does_not_break_the_list(organisation: Organisation) -> None:
@@ -116,7 +116,7 @@ def test_one_unreadable_row_does_not_break_the_list(organisation: Organisation) 
     write_column(broken, b"gAAAAABnonsense")
     assert [registry.name for registry in Registry.objects.all()] == ["broken", "whole"]
     with pytest.raises(SecretUnreadable, match=f"registries.registry.password:{broken.pk}"):
-        Registry.objects.get(pk=broken.pk).password.reveal()
+        Registry.objects.get(pk=broken.pk).open_password()
 
 
 def test_a_refusal_names_no_secret(organisation: Organisation) -> None:
@@ -124,7 +124,7 @@ def test_a_refusal_names_no_secret(organisation: Organisation) -> None:
     token = column_of(registry)
     write_column(registry, token[:-4] + b"AAAA")
     with pytest.raises(SecretUnreadable) as refusal:
-        Registry.objects.get(pk=registry.pk).password.reveal()
+        Registry.objects.get(pk=registry.pk).open_password()
     assert MARKED not in str(refusal.value)
     assert token.decode() not in str(refusal.value)
 
@@ -173,6 +173,9 @@ def test_every_secret_column_is_found() -> None:
         "Draft.password",
         "KeyCanary.value",
         "Registry.password",
+        "Registry.token",
+        "Rotation.password",
+        "Rotation.token",
         "RegistryTest.draft_password",
         "SSHKey.private_key",
     }

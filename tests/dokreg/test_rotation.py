@@ -57,7 +57,7 @@ def keys(use_keys: UseKeys) -> tuple[str, str]:
 
 
 def revealed() -> list[str]:
-    return [registry.password.reveal() for registry in Registry.objects.order_by("name")]
+    return [registry.open_password() for registry in Registry.objects.order_by("name")]
 
 
 def test_after_it_the_new_key_alone_opens_everything(keys: tuple[str, str], use_keys: UseKeys) -> None:
@@ -101,7 +101,7 @@ def test_an_edit_at_the_same_moment_wins(keys: tuple[str, str], use_keys: UseKey
     registry.password = "edited"
     registry.save()
     assert not rotation._swap(field, row)
-    assert Registry.objects.get(pk=row.pk).password.reveal() == "edited"
+    assert Registry.objects.get(pk=row.pk).open_password() == "edited"
 
 
 def test_what_no_key_opens_is_left_alone_and_counted(keys: tuple[str, str], use_keys: UseKeys) -> None:

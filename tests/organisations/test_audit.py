@@ -98,6 +98,7 @@ def test_entries_hold_no_secret(things: Things) -> None:
     for secret in ("s3cret-of-the-robot", PRIVATE_KEY.private[40:80], things.invitation_token):
         assert secret not in entries
     for ciphertext in (things.registry.password, things.key.private_key):
+        assert ciphertext
         assert ciphertext.token.decode() not in entries
     assert things.invitation.token_hash not in entries
 
