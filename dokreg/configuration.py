@@ -128,3 +128,10 @@ def as_redis(text: str) -> str:
     if text and not text.startswith(("redis://", "rediss://", "redis+socket://")):
         raise ValueError("it must begin with redis://, rediss:// or redis+socket://.")
     return text
+
+
+def as_count(text: str) -> int:
+    """A whole number from 1 to 1000."""
+    if not text.strip().isdecimal() or not 1 <= int(text) <= 1000:
+        raise ValueError(f"“{text}” is not a whole number from 1 to 1000.")
+    return int(text)

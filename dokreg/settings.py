@@ -13,7 +13,16 @@ from csp.constants import NONE, SELF
 
 from dokreg import keys
 from dokreg.addresses import is_loopback_name, parse_networks
-from dokreg.configuration import as_bind, as_bool, as_log_level, as_postgresql, as_redis, as_words, read_environment
+from dokreg.configuration import (
+    as_bind,
+    as_bool,
+    as_count,
+    as_log_level,
+    as_postgresql,
+    as_redis,
+    as_words,
+    read_environment,
+)
 
 django_stubs_ext.monkeypatch()
 
@@ -29,6 +38,12 @@ DOKREG_ALLOW_LOOPBACK = _env.parse("DOKREG_ALLOW_LOOPBACK", as_bool, "false")
 DOKREG_ALLOWED_NETWORKS = _env.parse("DOKREG_ALLOWED_NETWORKS", parse_networks, "")
 DOKREG_TRUSTED_PROXIES = _env.parse("DOKREG_TRUSTED_PROXIES", parse_networks, "")
 DOKREG_LOCAL_DOCKER = _env.parse("DOKREG_LOCAL_DOCKER", as_bool, "true")
+
+# What nobody waits for runs a few at a time, over all workers together, so that a click always finds a free one. The
+# sum should stay below the number of the workers' threads.
+DOKREG_TESTS_AT_ONCE = _env.parse("DOKREG_TESTS_AT_ONCE", as_count, "8")
+DOKREG_REFRESHES_AT_ONCE = _env.parse("DOKREG_REFRESHES_AT_ONCE", as_count, "4")
+DOKREG_LOGINS_AT_ONCE = _env.parse("DOKREG_LOGINS_AT_ONCE", as_count, "4")
 
 DEBUG = _env.parse("DOKREG_DEBUG", as_bool, "false")
 if DEBUG and not is_loopback_name(DOKREG_BIND[0]):

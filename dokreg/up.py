@@ -33,7 +33,8 @@ LONGEST_PAUSE_SECONDS = 30.0
 SOCKET_PATH_LIMIT = 107
 PR_SET_PDEATHSIG = 1
 WEB_THREADS = 16
-WORKER_THREADS = 8
+# More than the settings let run in the background at once: a click finds a free one.
+WORKER_THREADS = 20
 
 
 class CannotStart(Exception):

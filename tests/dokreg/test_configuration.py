@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dokreg.configuration import ConfigurationError, Environment, as_bind, as_bool, as_postgresql, as_redis
+from dokreg.configuration import ConfigurationError, Environment, as_bind, as_bool, as_count, as_postgresql, as_redis
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -76,3 +76,9 @@ def test_a_database_address_is_taken_apart() -> None:
 def test_a_broker_address_must_be_redis() -> None:
     with pytest.raises(ValueError, match="redis://"):
         as_redis("amqp://x")
+
+
+@pytest.mark.parametrize("text", ["", "0", "1001", "-1", "four", "4.0"])
+def test_what_is_no_count(text: str) -> None:
+    with pytest.raises(ValueError, match="1 to 1000"):
+        as_count(text)
