@@ -20,9 +20,9 @@ from kombu.exceptions import OperationalError
 
 from dokreg.ids import new_id
 from servers import verdicts
-from servers.docker import TEST_DEADLINE
 from servers.ladder import Rung, new_rung
 from servers.models import Run
+from servers.stages import TEST_DEADLINE
 from servers.verdicts import Verdict
 
 log = logging.getLogger(__name__)
