@@ -41,6 +41,8 @@ _DISK = r"""
 # The folder goes last, when the trial beside has ended too: it would otherwise be written into while it is removed.
 # So nothing may interrupt that `wait`, and a reader that is gone (SIGPIPE) is no reason to stop early.
 # The user's own config is not read, so the Docker context in force must be carried over by hand.
+# A config that holds nothing makes the CLI look for a credential store of the machine and keep the login there; one
+# that names a store for a host that cannot exist keeps it in the folder.
 _LOGIN = r"""
     IFS= read -r RUN || exit 96; IFS= read -r HOST || exit 96;
     IFS= read -r NAME || exit 96; IFS= read -r TRIAL || exit 96;
@@ -51,16 +53,17 @@ _LOGIN = r"""
     case "$C" in default) ;; *)
         ln -s "${DOCKER_CONFIG:-$HOME/.docker}/contexts" "$D/contexts"; DOCKER_CONTEXT=$C; export DOCKER_CONTEXT;;
     esac;
-    DOCKER_CONFIG=$D; export DOCKER_CONFIG;
+    DOCKER_CONFIG=$D; export DOCKER_CONFIG; H="\"credHelpers\":{\"dokreg.invalid\":\"none\"}";
+    echo "{$H}" >"$D/config.json";
     if [ -n "$TRIAL" ]; then
         ( mkdir "$D/trial"; if [ -e "$D/contexts" ]; then ln -s ../contexts "$D/trial/contexts"; fi;
-        DOCKER_CONFIG=$D/trial;
+        echo "{$H}" >"$D/trial/config.json"; DOCKER_CONFIG=$D/trial;
         printf %s "$TRIAL" | t 40 docker login "--username=$TRIAL" --password-stdin -- "$HOST" >/dev/null 2>&1;
         echo $? >"$D/trial/status" ) </dev/null &
     fi;
     if [ -n "$NAME" ]; then t 40 docker login "--username=$NAME" --password-stdin -- "$HOST" 2>&1; S=$?;
     else
-        { printf "{\"auths\":{\"%s\":{\"auth\":\"" "$HOST"; cat; printf "\"}}}"; } >"$D/config.json";
+        { printf "{%s,\"auths\":{\"%s\":{\"auth\":\"" "$H" "$HOST"; cat; printf "\"}}}"; } >"$D/config.json";
         t 40 docker login -- "$HOST" </dev/null 2>&1; S=$?;
     fi;
     say login $S;
