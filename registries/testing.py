@@ -16,9 +16,10 @@ from registries.models import Draft, Registry, RegistryTest, credentials_mark
 from registries.pull_right import PullRefused, check_pull_right
 from servers import docker, runs, ssh
 from servers import verdicts as host_verdicts
-from servers.docker import Host, Stage
+from servers.docker import Host
 from servers.ladder import Ladder
 from servers.models import Server
+from servers.stages import Stage
 from servers.testing import climb_all, climb_to_daemon
 from servers.verdicts import Verdict
 

@@ -1,8 +1,7 @@
 """The Docker CLI on a host: a server over SSH, or the machine that dokreg itself runs on.
 
-Everything is asked by one constant shell script per question, so that a test costs one round trip. Values go over
-stdin, a line each; the secret is what remains of stdin, and only `docker login --password-stdin` reads it. The
-script marks the end of each stage with a random word that it was given on stdin, which no output can imitate.
+What is asked of it are scripts of stages (`servers.stages`). The secret is what remains of their stdin, and only
+`docker login --password-stdin` reads it.
 """
 
 import base64
@@ -16,36 +15,18 @@ import signal
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from django.conf import settings
 
-from dokreg.ids import new_id
 from servers import ssh, verdicts
 from servers.models import Server
+from servers.stages import PROLOGUE, TEST_DEADLINE, OnStage, one_line, run_stages
 
-TEST_DEADLINE = 60.0
 OWN_HOST = "dokreg's own host"
 
 
-def _one_line(script: str) -> str:
-    """A script as one line without quotes that any login shell, csh and fish too, hands to sh unchanged."""
-    line = " ".join(part.strip() for part in script.strip().splitlines() if part.strip())
-    assert not set(line) & set("'!\t"), "the script must survive every login shell's quoting"  # noqa: S101
-    return line
-
-
-# T keeps a command from outliving its use: sshd leaves what it started running when a connection drops.
-_PROLOGUE = r"""
-    umask 077; ulimit -c 0 2>/dev/null;
-    IFS= read -r MARK || exit 96;
-    say() { printf "\n%s %s %s\n" "$MARK" "$1" "$2"; };
-    if command -v timeout >/dev/null 2>&1; then T="timeout -k 3"; else T=; fi;
-    t() { N=$1; shift; if [ -n "$T" ]; then $T "$N" "$@"; else "$@"; fi; };
-"""
 _PROBE = r"""
     say shell 0;
     if command -v docker >/dev/null 2>&1; then :; else echo "docker: command not found"; say cli 127; exit 0; fi;
@@ -60,6 +41,8 @@ _DISK = r"""
 # The folder goes last, when the trial beside has ended too: it would otherwise be written into while it is removed.
 # So nothing may interrupt that `wait`, and a reader that is gone (SIGPIPE) is no reason to stop early.
 # The user's own config is not read, so the Docker context in force must be carried over by hand.
+# A config that holds nothing makes the CLI look for a credential store of the machine and keep the login there; one
+# that names a store for a host that cannot exist keeps it in the folder.
 _LOGIN = r"""
     IFS= read -r RUN || exit 96; IFS= read -r HOST || exit 96;
     IFS= read -r NAME || exit 96; IFS= read -r TRIAL || exit 96;
@@ -70,16 +53,17 @@ _LOGIN = r"""
     case "$C" in default) ;; *)
         ln -s "${DOCKER_CONFIG:-$HOME/.docker}/contexts" "$D/contexts"; DOCKER_CONTEXT=$C; export DOCKER_CONTEXT;;
     esac;
-    DOCKER_CONFIG=$D; export DOCKER_CONFIG;
+    DOCKER_CONFIG=$D; export DOCKER_CONFIG; H="\"credHelpers\":{\"dokreg.invalid\":\"none\"}";
+    echo "{$H}" >"$D/config.json";
     if [ -n "$TRIAL" ]; then
         ( mkdir "$D/trial"; if [ -e "$D/contexts" ]; then ln -s ../contexts "$D/trial/contexts"; fi;
-        DOCKER_CONFIG=$D/trial;
+        echo "{$H}" >"$D/trial/config.json"; DOCKER_CONFIG=$D/trial;
         printf %s "$TRIAL" | t 40 docker login "--username=$TRIAL" --password-stdin -- "$HOST" >/dev/null 2>&1;
         echo $? >"$D/trial/status" ) </dev/null &
     fi;
     if [ -n "$NAME" ]; then t 40 docker login "--username=$NAME" --password-stdin -- "$HOST" 2>&1; S=$?;
     else
-        { printf "{\"auths\":{\"%s\":{\"auth\":\"" "$HOST"; cat; printf "\"}}}"; } >"$D/config.json";
+        { printf "{%s,\"auths\":{\"%s\":{\"auth\":\"" "$H" "$HOST"; cat; printf "\"}}}"; } >"$D/config.json";
         t 40 docker login -- "$HOST" </dev/null 2>&1; S=$?;
     fi;
     say login $S;
@@ -88,25 +72,12 @@ _LOGIN = r"""
 _TIDY = r"""
     IFS= read -r RUN || exit 96; rm -rf "/dev/shm/dokreg.$RUN."???????? "${TMPDIR:-/tmp}/dokreg.$RUN."????????;
 """
-PROBE_SCRIPT = _one_line(_PROLOGUE + _PROBE + _DISK)
-LOGIN_SCRIPT = _one_line(_PROLOGUE + _PROBE + _LOGIN)
-TIDY_SCRIPT = _one_line(_TIDY)
+PROBE_SCRIPT = one_line(PROLOGUE + _PROBE + _DISK)
+LOGIN_SCRIPT = one_line(PROLOGUE + _PROBE + _LOGIN)
+TIDY_SCRIPT = one_line(_TIDY)
 DIAL_COMMAND = "docker system dial-stdio"
 DIAL_MARK = "dokreg-dials-now"
 GREETING_LIMIT = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A finished stage of a script: its exit status, what was printed meanwhile, and how long it took."""
-
-    name: str
-    status: int
-    output: str
-    milliseconds: int
-
-
-OnStage = Callable[[Stage], None]
 
 
 class Channel(Protocol):
@@ -209,7 +180,7 @@ def target_of(server: Server) -> ssh.Target:
 
 def probe(host: Host, *, on_stage: OnStage) -> None:
     """Stages `shell`, `cli`, `daemon` (with the answer of `docker version`) and `disk`; raises ssh.SSHProblem."""
-    _run_stages(host, PROBE_SCRIPT, lines=[], secret=b"", on_stage=on_stage)
+    run_stages(host, PROBE_SCRIPT, lines=[], on_stage=on_stage)
 
 
 def login(
@@ -233,7 +204,7 @@ def login(
     lines = [run_id, registry, username, trial]
     try:
         secret = password if username else base64.b64encode(f"{password}:{password}".encode()).decode()
-        _run_stages(host, LOGIN_SCRIPT, lines=lines, secret=secret.encode(), on_stage=on_stage)
+        run_stages(host, LOGIN_SCRIPT, lines=lines, rest=secret.encode(), on_stage=on_stage)
     except ssh.CommandFailed:
         if host.is_killed_when_broken_off:
             with contextlib.suppress(ssh.SSHProblem):
@@ -246,49 +217,6 @@ def tidy(host: Host, *, run_id: str) -> None:
     if not run_id.isalnum():
         raise ValueError("A run's id has letters and digits alone.")
     host.run(TIDY_SCRIPT, stdin=f"{run_id}\n".encode(), deadline=TEST_DEADLINE, on_output=lambda _chunk: None)
-
-
-def _run_stages(host: Host, script: str, *, lines: list[str], secret: bytes, on_stage: OnStage) -> None:
-    mark = new_id()
-    for line in lines:
-        if not line.isprintable():
-            raise ValueError("A value for the script must be one printable line.")
-    reader = StageReader(mark, on_stage)
-    stdin = "".join(f"{line}\n" for line in [mark, *lines]).encode() + secret
-    status = host.run(script, stdin=stdin, deadline=TEST_DEADLINE, on_output=reader.feed)
-    if not reader.stages:
-        raise ssh.CommandFailed(verdicts.no_shell(user=host.user, status=status), words=reader.rest)
-
-
-class StageReader:
-    """Splits the output of a script at its marks, as it arrives."""
-
-    def __init__(self, mark: str, on_stage: OnStage) -> None:
-        self._mark = f"\n{mark} ".encode()
-        self._on_stage = on_stage
-        self._pending = b""
-        self._since = time.monotonic()
-        self.stages = 0
-
-    @property
-    def rest(self) -> str:
-        """What was printed after the last mark, or without any."""
-        return self._pending.decode(errors="replace")
-
-    def feed(self, chunk: bytes) -> None:
-        """Take more output; every stage that it completes is reported."""
-        self._pending += chunk
-        while (found := self._pending.find(self._mark)) >= 0:
-            end = self._pending.find(b"\n", found + len(self._mark))
-            if end < 0:
-                return
-            name, status = self._pending[found + len(self._mark) : end].decode().split()
-            output = self._pending[:found].decode(errors="replace")
-            self._pending = self._pending[end + 1 :]
-            now = time.monotonic()
-            milliseconds, self._since = round((now - self._since) * 1000), now
-            self.stages += 1
-            self._on_stage(Stage(name, int(status), output, milliseconds))
 
 
 def _skip_greeting(channel: Channel) -> None:

@@ -219,3 +219,16 @@ class ServerTest(Run):
 
     def get_absolute_url(self) -> str:
         return reverse("servers:test_detail", kwargs={"organisation": self.organisation.slug, "test_id": self.pk})
+
+
+class ConfigTurn(models.Model):
+    """Whose turn it is to change the Docker config of this server: see servers.turns."""
+
+    server = models.OneToOneField(Server, on_delete=models.CASCADE, primary_key=True, related_name="config_turn")
+    claim = models.CharField(max_length=ID_LENGTH, blank=True, help_text="Of whoever has the turn; empty if nobody.")
+    worker = models.CharField(max_length=300, blank=True, help_text="The process that has it: machine and number.")
+    lease_until = models.DateTimeField(null=True, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True, help_text="When the broker was last given the server's id.")
+
+    def __str__(self) -> str:
+        return f"Turn at {self.server}"

@@ -4,12 +4,8 @@ The row is the truth. A task carries its id alone, may arrive twice or never, an
 """
 
 import datetime as dt
-import functools
 import logging
-import os
-import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 
 from celery import Task
@@ -19,10 +15,10 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from dokreg.ids import new_id
-from servers import verdicts
-from servers.docker import TEST_DEADLINE
+from servers import processes, verdicts
 from servers.ladder import Rung, new_rung
 from servers.models import Run
+from servers.stages import TEST_DEADLINE
 from servers.verdicts import Verdict
 
 log = logging.getLogger(__name__)
@@ -46,7 +42,7 @@ def claim(model: type[AnyRun], run_id: str) -> AnyRun | None:
     changed = model._default_manager.filter(pk=run_id, state=Run.State.QUEUED).update(
         state=Run.State.RUNNING,
         claim=word,
-        worker=_this_process(),
+        worker=processes.this_process(),
         started_at=now,
         lease_until=now + LEASE,
         revision=F("revision") + 1,
@@ -92,7 +88,7 @@ def sweep(model: type[AnyRun], task: "Task[Any, Any]", **wipe: Any) -> list[AnyR
     for run in _oldest(model, state=Run.State.QUEUED, created_at__lt=now - GIVE_UP_AFTER):
         _lose(run, verdicts.no_worker(), wipe)
     running = _oldest(model, state=Run.State.RUNNING)
-    abandoned = [run for run in running if _is_abandoned(run, now)]
+    abandoned = [run for run in running if processes.is_abandoned(run.worker, run.lease_until, now)]
     return [run for run in abandoned if _lose(run, verdicts.worker_lost(), wipe)]
 
 
@@ -101,38 +97,6 @@ def _send_now(task: "Task[Any, Any]", run_id: str) -> None:
         task.delay(run_id)
     except (OperationalError, OSError) as error:
         log.warning("The broker took no task for run %s (%s); the sweep sends it again.", run_id, type(error).__name__)
-
-
-def _this_process() -> str:
-    return f"{_machine()}:{os.getpid()}"
-
-
-@functools.cache
-def _machine() -> str:
-    """What process numbers count in: one start of one machine, and there one namespace of processes."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}:{os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return socket.gethostname()
-
-
-def _is_abandoned(run: Run, now: dt.datetime) -> bool:
-    """Whether nobody runs it any more: its lease has ended, or its process was on this machine and is gone."""
-    if run.lease_until is None or run.lease_until < now:
-        return True
-    machine, _colon, number = run.worker.rpartition(":")
-    return machine == _machine() and not _is_alive(int(number))
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _mine(run: Run) -> "models.QuerySet[Run]":

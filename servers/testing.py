@@ -11,9 +11,9 @@ from dokreg.encryption import SecretUnreadable
 from organisations import audit
 from organisations.models import User
 from servers import docker, runs, ssh, verdicts
-from servers.docker import Stage
 from servers.ladder import Ladder
 from servers.models import Server, ServerTest
+from servers.stages import Stage
 
 log = logging.getLogger(__name__)
 STEPS = (("ssh", "SSH"), ("cli", "Docker CLI"), ("daemon", "Docker daemon"), ("disk", "Disk"))

@@ -17,7 +17,7 @@ from servers import ssh
 from servers.models import Server
 from tests.lab import sshd
 from tests.lab.engine import Engine
-from tests.lab.fixtures import ALICE, BOB, NewServer
+from tests.lab.fixtures import ALICE, BOB, NewFolder, NewServer
 from tests.lab.impostors import (
     Behaviour,
     Dripping,
@@ -150,6 +150,27 @@ def test_a_secret_that_is_its_own_username_is_on_no_command_line(
     assert (states(passed)["login"], passed.verdict) == ("passed", "tag_not_found")
     assert token not in str(passed.rungs)
     assert run_test(wrong, server=server, by=alice).verdict == "unauthorized"
+
+
+@pytest.mark.parametrize("username", [ALICE.username, ""])
+def test_a_credential_store_of_the_machine_gets_nothing(
+    organisation: Organisation, alice: User, new_server: NewServer, new_folder: NewFolder, engine_one: Engine,
+    bearer_registry: BearerRegistry, username: str,
+) -> None:  # fmt: skip
+    """Docker keeps the first login of an empty config in the store `pass`, if that is installed."""
+    tools = new_folder() / "tools"
+    path = path_with_docker(tools, 'exec "$docker" "$@"')
+    store = tools / "docker-credential-pass"
+    store.write_text(f'#!/bin/sh\necho "$1" >>{tools}/asked\n')
+    for program in (store, tools / "pass"):
+        program.touch()
+        program.chmod(0o755)
+    bearer_registry.tokens.passwords["its own username"] = "its own username"
+    password = ALICE.password if username else "its own username"
+    row = lab_server(organisation, new_server(engine_one, environment={"PATH": path}))
+    test = run_test(credentials(bearer_registry.host, username, password), server=row, by=alice)
+    assert test.state == "passed"
+    assert not (tools / "asked").exists()
 
 
 def test_a_registry_that_is_down_is_said_to_be_so(server: Server, alice: User, open_registry: Registry) -> None:

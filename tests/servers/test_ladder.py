@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servers import docker, verdicts
-from servers.docker import Stage, StageReader
 from servers.ladder import MAX_WORDS, Ladder
+from servers.stages import Stage, StageReader
 
 STEPS = (("ssh", "SSH"), ("cli", "Docker CLI"), ("login", "Login"))
 

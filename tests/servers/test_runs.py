@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError
 
 from organisations.models import Organisation, User
 from registries.models import RegistryTest
-from servers import runs
+from servers import processes, runs
 from servers.ladder import new_rung
 from servers.verdicts import worker_lost
 
@@ -81,7 +81,7 @@ def test_a_worker_of_this_machine_that_is_gone_is_noticed_at_once() -> None:
     runs.claim(RegistryTest, test.pk)
     ended = subprocess.Popen(["true"])
     ended.wait()
-    RegistryTest.objects.update(worker=f"{runs._machine()}:{ended.pid}")
+    RegistryTest.objects.update(worker=f"{processes.machine()}:{ended.pid}")
     assert [row.pk for row in sweep(SpyTask())] == [test.pk]
 
 
