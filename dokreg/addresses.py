@@ -114,12 +114,13 @@ def resolve(
         raise NameNotFound(host) from error
     endpoints = []
     for family, _type, _protocol, _name, address in answers:
-        _refuse_forbidden(str(address[0]), allow_loopback=allow_loopback, only=only)
+        refuse_forbidden(str(address[0]), allow_loopback=allow_loopback, only=only)
         endpoints.append(Endpoint(family, address))  # type: ignore[arg-type]  # SOCK_STREAM over IP has no others
     return endpoints
 
 
-def _refuse_forbidden(text: str, *, allow_loopback: bool, only: Sequence[Network]) -> None:
+def refuse_forbidden(text: str, *, allow_loopback: bool, only: Sequence[Network] = ()) -> None:
+    """Raise AddressForbidden for an IP address that dokreg must not talk to; ValueError if it is none."""
     address = ipaddress.ip_address(text.split("%", maxsplit=1)[0])
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped

@@ -28,7 +28,11 @@ app.conf.beat_schedule = {
         # A sweep that waits longer than its period would only run beside the next one.
         "options": {"expires": SWEEP_SECONDS - 1},
     }
-    for name, thing in (("servers", "server_tests"), ("registries", "registry_tests"))
+    for name, thing in (
+        ("organisations", "notifications"),
+        ("servers", "server_tests"),
+        ("registries", "registry_tests"),
+    )
 }
 
 

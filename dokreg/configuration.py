@@ -8,14 +8,29 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import parseaddr
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 T = TypeVar("T")
 BIND = re.compile(r"^(?P<host>\[[0-9a-fA-F:]+\]|[^:\s]+):(?P<port>\d{1,5})$")
+MAIL_ADDRESS = re.compile(r"^[^@\s]+@[^@\s]+$")
+SMTP_PORTS = {"smtp": 587, "smtps": 465}
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where e-mail is handed in; without a host there is none."""
+
+    host: str = ""
+    port: int = 0
+    user: str = ""
+    password: str = field(default="", repr=False)
+    starttls: bool = False
+    implicit_tls: bool = False
 
 
 class ConfigurationError(Exception):
@@ -114,6 +129,45 @@ def as_postgresql(text: str) -> dict[str, object] | None:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {"connect_timeout": 5},
     }
+
+
+def as_smtp(text: str) -> MailServer:
+    """`smtp://user:password@host:587?tls=starttls` or `smtps://…`; an empty text is none.
+
+    An unencrypted connection has to be asked for: `?tls=none`.
+    """
+    if not text:
+        return MailServer()
+    parts = urlsplit(text)
+    if parts.scheme not in SMTP_PORTS:
+        raise ValueError("it must begin with smtp:// or smtps://.")
+    try:
+        port = parts.port or SMTP_PORTS[parts.scheme]
+    except ValueError as error:  # its text would quote a part of the password
+        raise ValueError("the port is no number. Write / # ? @ in the password as %2F %23 %3F %40.") from error
+    if not parts.hostname:
+        raise ValueError("it names no host: smtp://user:password@HOST:587.")
+    usual = "implicit" if parts.scheme == "smtps" else "starttls"
+    options = parse_qs(parts.query, keep_blank_values=True)
+    tls = options.pop("tls", [usual])[-1]
+    if options or tls not in {usual, "none" if usual == "starttls" else usual}:
+        raise ValueError("after the ? comes tls=starttls or tls=none, or nothing; smtps:// is always encrypted.")
+    return MailServer(
+        host=unquote(parts.hostname),
+        port=port,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        starttls=tls == "starttls",
+        implicit_tls=tls == "implicit",
+    )
+
+
+def as_sender(text: str) -> str:
+    """`dokreg@example.com` or `dokreg <dokreg@example.com>`; empty means that none is given."""
+    _name, address = parseaddr(text)
+    if text and not MAIL_ADDRESS.match(address):
+        raise ValueError("write an e-mail address, such as dokreg@example.com or dokreg <dokreg@example.com>.")
+    return text
 
 
 def as_log_level(text: str) -> str:

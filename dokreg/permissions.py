@@ -57,6 +57,15 @@ GROUPS = (
         ),
     ),
     PermissionGroup(
+        "Notifications",
+        (
+            Permission("organisations.view_notificationchannel", "See"),
+            Permission("organisations.add_notificationchannel", "Add"),
+            Permission("organisations.change_notificationchannel", "Change and test"),
+            Permission("organisations.delete_notificationchannel", "Delete"),
+        ),
+    ),
+    PermissionGroup(
         "Members",
         (
             Permission("organisations.view_membership", "See"),

@@ -20,6 +20,8 @@ from dokreg.configuration import (
     as_log_level,
     as_postgresql,
     as_redis,
+    as_sender,
+    as_smtp,
     as_words,
     read_environment,
 )
@@ -51,6 +53,10 @@ if DEBUG and not is_loopback_name(DOKREG_BIND[0]):
 
 _database = _env.parse("DATABASE_URL", as_postgresql, "")
 _broker = _env.parse("REDIS_URL", as_redis, "")
+_smtp = _env.parse("DOKREG_SMTP_URL", as_smtp, "")
+_sender = _env.parse("DOKREG_EMAIL_FROM", as_sender, "")
+if _smtp.host and not _sender:
+    _env.mistakes.append("DOKREG_EMAIL_FROM is not set; DOKREG_SMTP_URL needs it, such as dokreg@example.com.")
 
 # Keys: from the environment, or files in the data folder where everything else is kept there too
 SECRET_KEY = _env.text("DOKREG_SECRET_KEY")
@@ -262,6 +268,15 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 
+# E-mail: for notifications alone
+DOKREG_SENDS_EMAIL = bool(_smtp.host)
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if DOKREG_SENDS_EMAIL else 'dummy'}.EmailBackend"
+EMAIL_HOST, EMAIL_PORT = _smtp.host, _smtp.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _smtp.user, _smtp.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = _smtp.starttls, _smtp.implicit_tls
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = _sender
+
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
@@ -282,6 +297,8 @@ LOGGING = {
         "paramiko": {"handlers": ["nothing"], "propagate": False},
         "invoke": {"handlers": ["nothing"], "propagate": False},
         "fabric": {"handlers": ["nothing"], "propagate": False},
+        # apprise logs addresses, which hold tokens.
+        "apprise": {"handlers": ["nothing"], "propagate": False},
         "axes": {"level": "WARNING"},
         "celery": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},

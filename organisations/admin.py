@@ -17,6 +17,7 @@ from django.views.decorators.cache import never_cache
 from dokreg.read_only_admin import ReadOnlyAdmin
 from organisations import members
 from organisations.models import AuditEntry, Invitation, Membership, Organisation, Role, User
+from organisations.notification_models import Delivery, Notice, NotificationChannel
 from organisations.scoped_admin import BY_ORGANISATION, OwnedAdminForm, ScopedAdmin
 
 
@@ -146,6 +147,41 @@ class InvitationAdmin(ReadOnlyAdmin, ScopedAdmin):
     list_select_related = ["organisation", "invited_by", "accepted_by"]
     search_fields = ["note", "organisation__name"]
     exclude = ["token_hash"]
+
+
+@admin.register(NotificationChannel)
+class NotificationChannelAdmin(ReadOnlyAdmin, ScopedAdmin):
+    """Made and changed on the organisation's own pages, where an address is looked at before it is stored."""
+
+    list_display = ["name", "organisation", "how", "shown_as", "enabled", "created_at"]
+    list_filter = [BY_ORGANISATION, "how", "enabled"]
+    list_select_related = ["organisation"]
+    search_fields = ["name", "shown_as", "organisation__name"]
+    fields = ["organisation", "name", "how", "shown_as", "recipients", "enabled", "created_at", "address_changed_at"]
+
+
+class DeliveryRows(admin.TabularInline[Delivery, Notice]):
+    """Where a notice was sent, and how that ended."""
+
+    model = Delivery
+    extra = 0
+    can_delete = False
+    fields = ["channel", "state", "attempts", "due_at", "sent_at", "error"]
+    readonly_fields = ["channel", "state", "attempts", "due_at", "sent_at", "error"]
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+
+@admin.register(Notice)
+class NoticeAdmin(ReadOnlyAdmin, ScopedAdmin):
+    member_permission = "organisations.{}_notificationchannel"
+    list_display = ["created_at", "organisation", "level", "title", "is_test"]
+    list_filter = [BY_ORGANISATION, "level", "is_test"]
+    list_select_related = ["organisation"]
+    search_fields = ["title", "text", "organisation__name"]
+    fields = ["organisation", "created_at", "level", "title", "text", "path", "is_test"]
+    inlines = [DeliveryRows]
 
 
 @admin.register(AuditEntry)

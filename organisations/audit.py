@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from organisations.audit_words import Line, lines_of
 from organisations.models import AuditEntry, Invitation, Membership, Organisation, OwnedByOrganisation, User
+from organisations.notification_models import NotificationChannel
 
 # Every event that `record` is called with, so that the audit page can offer them.
 EVENTS = (
@@ -89,6 +90,10 @@ def register_models() -> None:
     auditlog.register(Organisation, include_fields=["name", "slug"])
     auditlog.register(Membership, include_fields=["user", "role", "permissions"])
     auditlog.register(Invitation, include_fields=["note", "role", "permissions", "invited_by", "expires_at"])
+    auditlog.register(
+        NotificationChannel,
+        include_fields=["name", "how", "recipients", "shown_as", "enabled", "address_changed_at"],
+    )
     auditlog.register(User, include_fields=["username", "email", "is_active", "is_staff", "is_superuser"])
 
 

@@ -19,6 +19,7 @@ LONGEST_VALUE = 100
 NOTHING = {"", "None", "null"}
 # Said without their values: long, or only a sign that a secret is another one.
 SAID_IN_SHORT = {
+    "address_changed_at": "a new address",
     "host_key": "a new host key",
     "public_key": "a new key pair",
     "secret_changed_at": "a new password",

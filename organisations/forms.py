@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.contrib.auth.forms import UserCreationForm
@@ -13,8 +13,9 @@ from dokreg import permissions
 from organisations import audit
 from organisations.audit_words import kind_name
 from organisations.members import NotAllowed, check_may_grant
-from organisations.models import PRESETS, HoldsPermissions, Membership, Organisation, Role, User
+from organisations.models import PRESETS, HoldsPermissions, Membership, Organisation, OwnedByOrganisation, Role, User
 
+Row = TypeVar("Row", bound=OwnedByOrganisation)
 AS_ROLE = "role"
 ONE_BY_ONE = "ticked"
 MIXED_UP = "You changed ticks below, but chose “As the role says”. Choose one or the other."
@@ -24,6 +25,21 @@ ROLE_WORDS = {
     Role.MEMBER: "See, test, add and change registries, servers, SSH keys. Not delete, nor confirm host keys.",
     Role.VIEWER: "See and test. Change nothing.",
 }
+
+
+class OwnedForm(forms.ModelForm[Row]):
+    """A form for a row of an organisation whose name is unique there."""
+
+    def __init__(self, *args: Any, organisation: Organisation, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.instance.organisation = organisation
+
+    def validate_unique(self) -> None:
+        """Django skips the constraint on the name, since the organisation is no field of the form."""
+        try:
+            self.instance.validate_constraints()
+        except ValidationError as error:
+            self.add_error("name", error.messages)
 
 
 class NewPersonForm(UserCreationForm[User]):

@@ -299,3 +299,7 @@ class AuditEntry(AbstractLogEntry):  # type: ignore[misc]  # the package has no 
         if self.organisation_id is None and self.additional_data:
             self.organisation_id = self.additional_data.get("organisation")
         super().save(*args, **kwargs)
+
+
+# Models of this app, in a file of their own that needs the classes above.
+import organisations.notification_models  # noqa: E402, F401

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from organisations.views import audit, home, invitations, members, organisation
+from organisations.views import audit, home, invitations, members, notifications, organisation
 
 app_name = "organisations"
 urlpatterns = [
@@ -17,5 +17,10 @@ urlpatterns = [
     ),
     path("settings/members/<slug:membership_id>/", members.member_detail, name="member_detail"),
     path("settings/members/<slug:membership_id>/remove/", members.member_remove, name="member_remove"),
+    path("settings/notifications/", notifications.notification_list, name="notification_list"),
+    path("settings/notifications/add/", notifications.channel_add, name="channel_add"),
+    path("settings/notifications/<slug:channel_id>/edit/", notifications.channel_edit, name="channel_edit"),
+    path("settings/notifications/<slug:channel_id>/delete/", notifications.channel_delete, name="channel_delete"),
+    path("settings/notifications/<slug:channel_id>/test/", notifications.channel_test, name="channel_test"),
     path("settings/audit/", audit.audit_trail, name="audit"),
 ]

@@ -1,6 +1,6 @@
 """Forms for people: they check what was typed. What must hold stands in the models, what follows in hosts."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -9,28 +9,13 @@ from django.forms.utils import ErrorDict
 
 from dokreg.addresses import normalise_host_name
 from dokreg.widgets import SecretTextarea
-from organisations.models import Organisation, OwnedByOrganisation
+from organisations.forms import OwnedForm
+from organisations.models import Organisation
 from servers import keys
 from servers.models import Server, SSHKey
 
-Row = TypeVar("Row", bound=OwnedByOrganisation)
 CHOOSE_PASTE = "You pasted a key below. Choose “Paste a private key”, or leave that field empty."
 PASTE_AGAIN = "Paste the private key again: it was not kept while something else was to be corrected."
-
-
-class OwnedForm(forms.ModelForm[Row]):
-    """A form for a row of an organisation whose name is unique there."""
-
-    def __init__(self, *args: Any, organisation: Organisation, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.instance.organisation = organisation
-
-    def validate_unique(self) -> None:
-        """Django skips the constraint on the name, since the organisation is no field of the form."""
-        try:
-            self.instance.validate_constraints()
-        except ValidationError as error:
-            self.add_error("name", error.messages)
 
 
 class ServerForm(OwnedForm[Server]):

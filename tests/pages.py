@@ -12,6 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from organisations import invitations
 from organisations.models import Invitation, Membership, Organisation, Role, User
+from organisations.notification_models import NotificationChannel
 from registries.models import Registry, RegistryTest
 from servers import keys
 from servers.models import Server, ServerTest, SSHKey
@@ -28,6 +29,7 @@ class Things:
     membership: Membership
     invitation: Invitation
     invitation_token: str
+    channel: NotificationChannel
     key: SSHKey
     server: Server
     server_test: ServerTest
@@ -97,6 +99,10 @@ def _token(things: Things) -> dict[str, str]:
     return {"token": things.invitation_token}
 
 
+def _channel(things: Things) -> dict[str, str]:
+    return {"channel_id": things.channel.pk}
+
+
 def _server(things: Things) -> dict[str, str]:
     return {"server_id": things.server.pk}
 
@@ -162,6 +168,14 @@ OWNED = (
         method="POST",
         status=303,
     ),
+    Row("organisations:notification_list", ("organisations.view_notificationchannel",)),
+    Row("organisations:channel_add", ("organisations.add_notificationchannel",)),
+    Row("organisations:channel_add", ("organisations.add_notificationchannel",), method="POST", status=422),
+    Row("organisations:channel_edit", ("organisations.change_notificationchannel",), _channel),
+    Row("organisations:channel_edit", ("organisations.change_notificationchannel",), _channel, "POST", 422),
+    Row("organisations:channel_delete", ("organisations.delete_notificationchannel",), _channel),
+    Row("organisations:channel_delete", ("organisations.delete_notificationchannel",), _channel, "POST", 303),
+    Row("organisations:channel_test", ("organisations.change_notificationchannel",), _channel, "POST", 303),
     Row("organisations:audit", ("organisations.view_auditentry",)),
     Row("servers:list", ("servers.view_server",)),
     Row("servers:add", ("servers.add_server",)),
@@ -210,6 +224,9 @@ def things(organisation: Organisation, alice: User) -> Things:
     key = SSHKey(organisation=organisation, name="deploy", public_key=PRIVATE_KEY.public)
     key.private_key = PRIVATE_KEY.private
     key.save()
+    channel = NotificationChannel(organisation=organisation, name="On-call chat", shown_as="JSON at chat.example.com")
+    channel.address = "json://chat.example.com/s3cret-of-the-chat"
+    channel.save()
     server = Server.objects.create(
         organisation=organisation,
         name="web-1",
@@ -228,6 +245,7 @@ def things(organisation: Organisation, alice: User) -> Things:
         membership=membership_of(dora),
         invitation=invitation,
         invitation_token=token,
+        channel=channel,
         key=key,
         server=server,
         server_test=ServerTest.objects.create(organisation=organisation, server=server, asked_by=alice),

@@ -172,6 +172,7 @@ def test_every_secret_column_is_found() -> None:
     assert found == {
         "Draft.password",
         "KeyCanary.value",
+        "NotificationChannel.address",
         "Registry.password",
         "Registry.token",
         "Rotation.password",
