@@ -13,7 +13,16 @@ from csp.constants import NONE, SELF
 
 from dokreg import keys
 from dokreg.addresses import is_loopback_name, parse_networks
-from dokreg.configuration import as_bind, as_bool, as_log_level, as_postgresql, as_redis, as_words, read_environment
+from dokreg.configuration import (
+    as_bind,
+    as_bool,
+    as_log_level,
+    as_postgresql,
+    as_redis,
+    as_url,
+    as_words,
+    read_environment,
+)
 
 django_stubs_ext.monkeypatch()
 
@@ -29,6 +38,15 @@ DOKREG_ALLOW_LOOPBACK = _env.parse("DOKREG_ALLOW_LOOPBACK", as_bool, "false")
 DOKREG_ALLOWED_NETWORKS = _env.parse("DOKREG_ALLOWED_NETWORKS", parse_networks, "")
 DOKREG_TRUSTED_PROXIES = _env.parse("DOKREG_TRUSTED_PROXIES", parse_networks, "")
 DOKREG_LOCAL_DOCKER = _env.parse("DOKREG_LOCAL_DOCKER", as_bool, "true")
+
+# Where tokens are minted; empty: the cloud's own address, which depends on the registry's host
+DOKREG_AWS_ENDPOINT_URL = _env.parse("DOKREG_AWS_ENDPOINT_URL", as_url, "")
+DOKREG_GOOGLE_TOKEN_URL = _env.parse("DOKREG_GOOGLE_TOKEN_URL", as_url, "") or "https://oauth2.googleapis.com/token"
+DOKREG_GOOGLE_METADATA_URL = _env.parse("DOKREG_GOOGLE_METADATA_URL", as_url, "") or "http://169.254.169.254"
+DOKREG_AZURE_LOGIN_URL = _env.parse("DOKREG_AZURE_LOGIN_URL", as_url, "")
+DOKREG_ACR_EXCHANGE_URL = _env.parse("DOKREG_ACR_EXCHANGE_URL", as_url, "")
+# Whether registries may use the rights that the machine itself has in its cloud
+DOKREG_MACHINE_IDENTITY = _env.parse("DOKREG_MACHINE_IDENTITY", as_bool, "false")
 
 DEBUG = _env.parse("DOKREG_DEBUG", as_bool, "false")
 if DEBUG and not is_loopback_name(DOKREG_BIND[0]):
@@ -267,6 +285,8 @@ LOGGING = {
         "paramiko": {"handlers": ["nothing"], "propagate": False},
         "invoke": {"handlers": ["nothing"], "propagate": False},
         "fabric": {"handlers": ["nothing"], "propagate": False},
+        # These log what they send and receive, tokens too.
+        **{name: {"level": "WARNING"} for name in ("botocore", "google", "httpcore", "httpx", "urllib3")},
         "axes": {"level": "WARNING"},
         "celery": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},
