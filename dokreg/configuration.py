@@ -189,3 +189,21 @@ def as_count(text: str) -> int:
     if not text.strip().isdecimal() or not 1 <= int(text) <= 1000:
         raise ValueError(f"“{text}” is not a whole number from 1 to 1000.")
     return int(text)
+
+
+def as_url(text: str) -> str:
+    """The address of a service, without a slash at its end; an empty text stays empty."""
+    if not text:
+        return ""
+    if not text.isascii() or not text.isprintable() or set(text) & set(' "<>\\^`{|}'):
+        raise ValueError("write it in ASCII, without spaces.")
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("it must be an address such as https://cloud.example.com.")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ValueError("it must have no user name, no ? and no #.")
+    try:
+        parts.port  # noqa: B018 - it is looked at only when it is asked for
+    except ValueError as error:
+        raise ValueError("the port is no number from 1 to 65535.") from error
+    return text.rstrip("/")

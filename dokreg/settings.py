@@ -22,6 +22,7 @@ from dokreg.configuration import (
     as_redis,
     as_sender,
     as_smtp,
+    as_url,
     as_words,
     read_environment,
 )
@@ -46,6 +47,15 @@ DOKREG_LOCAL_DOCKER = _env.parse("DOKREG_LOCAL_DOCKER", as_bool, "true")
 DOKREG_TESTS_AT_ONCE = _env.parse("DOKREG_TESTS_AT_ONCE", as_count, "8")
 DOKREG_REFRESHES_AT_ONCE = _env.parse("DOKREG_REFRESHES_AT_ONCE", as_count, "4")
 DOKREG_LOGINS_AT_ONCE = _env.parse("DOKREG_LOGINS_AT_ONCE", as_count, "4")
+
+# Where tokens are minted; empty: the cloud's own address, which depends on the registry's host
+DOKREG_AWS_ENDPOINT_URL = _env.parse("DOKREG_AWS_ENDPOINT_URL", as_url, "")
+DOKREG_GOOGLE_TOKEN_URL = _env.parse("DOKREG_GOOGLE_TOKEN_URL", as_url, "") or "https://oauth2.googleapis.com/token"
+DOKREG_GOOGLE_METADATA_URL = _env.parse("DOKREG_GOOGLE_METADATA_URL", as_url, "") or "http://169.254.169.254"
+DOKREG_AZURE_LOGIN_URL = _env.parse("DOKREG_AZURE_LOGIN_URL", as_url, "")
+DOKREG_ACR_EXCHANGE_URL = _env.parse("DOKREG_ACR_EXCHANGE_URL", as_url, "")
+# Whether registries may use the rights that the machine itself has in its cloud
+DOKREG_MACHINE_IDENTITY = _env.parse("DOKREG_MACHINE_IDENTITY", as_bool, "false")
 
 DEBUG = _env.parse("DOKREG_DEBUG", as_bool, "false")
 if DEBUG and not is_loopback_name(DOKREG_BIND[0]):
@@ -299,6 +309,8 @@ LOGGING = {
         "fabric": {"handlers": ["nothing"], "propagate": False},
         # apprise logs addresses, which hold tokens.
         "apprise": {"handlers": ["nothing"], "propagate": False},
+        # These log what they send and receive, tokens too.
+        **{name: {"level": "WARNING"} for name in ("botocore", "google", "httpcore", "httpx", "urllib3")},
         "axes": {"level": "WARNING"},
         "celery": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},

@@ -4,13 +4,170 @@ import base64
 import binascii
 import json
 import re
+import time
 
+from django.conf import settings
+
+from registries.kinds import cloud_verdicts
 from registries.kinds.base import Kind
+from registries.kinds.methods import Account, MintFailed, Policy
+from registries.kinds.minting import (
+    Answer,
+    Call,
+    CloudMethod,
+    MachineMethod,
+    NoIdentity,
+    Refused,
+    Token,
+    life_in_seconds,
+    text_in,
+)
 
 TOKEN_USERNAME = "oauth2accesstoken"
 KEY_USERNAME = "_json_key"
 ENCODED_KEY_USERNAME = "_json_key_base64"
+_HOST = re.compile(r"[a-z0-9-]+-docker\.pkg\.dev|(?:[a-z]+\.)?gcr\.io")
+# What Google's own keys name; the first since 2018, the others before.
+_GOOGLES_TOKEN_URLS = (
+    "https://oauth2.googleapis.com/token",
+    "https://www.googleapis.com/oauth2/v4/token",
+    "https://accounts.google.com/o/oauth2/token",
+)
+# The least that Artifact Registry and Container Registry let pull, by "Deploying to Compute Engine" in the
+# documentation of Artifact Registry.
+SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
+_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+# An assertion may be an hour old and must not be from the future: dated back, it bears a clock that is fast by this
+# much, and one that is slow by the rest of the hour.
+_DATED_BACK = 15 * 60
+_ASSERTION_LIFE = 60 * 60
+_METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
+_LOCATIONS_OF_GCR = {"asia": "asia", "eu": "europe"}
+_OK = 200
+_NOT_FOUND = 404
 _USERNAMES = (KEY_USERNAME, ENCODED_KEY_USERNAME, TOKEN_USERNAME)
+
+
+class _GoogleMethod(CloudMethod):
+    """Both give an access token, which goes with one username."""
+
+    cloud = "Google"
+    username = TOKEN_USERNAME
+    rows = cloud_verdicts.GOOGLE_ROWS
+    token_life = "A token lives 60 minutes."
+    # Whom the role is given to where the account is not known.
+    member = "SERVICE_ACCOUNT_EMAIL"
+
+    def ask(self, call: Call) -> Token:
+        if not _HOST.fullmatch(call.host):
+            raise MintFailed(cloud_verdicts.wrong_host(cloud=Google.name, host=call.host))
+        answer = self.answer(call)
+        if answer.status != _OK:
+            problem = answer.error()
+            found = [problem.get("error"), problem.get("error_description")]
+            words = ": ".join(text for text in found if isinstance(text, str))
+            raise Refused(words or answer.text, answer)
+        fields = answer.fields()
+        return Token(text_in(fields, "access_token"), life_in_seconds(fields.get("expires_in")))
+
+    def answer(self, call: Call) -> Answer:
+        """Google's answer with a token, or why there is none."""
+        raise NotImplementedError
+
+    def policy(self, *, host: str, account: Account) -> Policy | None:
+        if not _HOST.fullmatch(host):
+            return None
+        if host.endswith("gcr.io"):  # Artifact Registry keeps its images in a repository with the host's name
+            repository, location = host, _LOCATIONS_OF_GCR.get(host.partition(".")[0], "us")
+        else:
+            repository, location = "REPOSITORY", host.removesuffix("-docker.pkg.dev")
+        text = (
+            f"gcloud artifacts repositories add-iam-policy-binding {repository} \\\n"
+            f"  --project=PROJECT --location={location} \\\n"
+            f"  --member=serviceAccount:{self.member} --role=roles/artifactregistry.reader"
+        )
+        return Policy("Role for the service account (gcloud)", text)
+
+
+class ServiceAccount(_GoogleMethod):
+    """The key of a service account signs an assertion, which Google trades for a token."""
+
+    slug = "service_account"
+    name = "Service account key"
+    summary = "A service account's key makes the tokens; the servers never see the key itself."
+    secret_name = "Service account key (JSON)"
+    secret_help = (
+        "The whole JSON file of the key. dokreg keeps it encrypted and signs with it; servers only get tokens."
+    )
+    secret_has_lines = True
+    credentials = "the service account's key"
+    credentials_help = (
+        "In Google Cloud, IAM, Service accounts, look whether the account is enabled and the key still exists; if not, "
+        "make a new one and paste it."
+    )
+
+    def check_secret(self, *, account: Account, secret: str) -> str | None:
+        if complaint := _complain_of_key(secret):
+            return complaint
+        key = _read_key(secret) or {}
+        token_uri = key.get("token_uri", settings.DOKREG_GOOGLE_TOKEN_URL)
+        if token_uri not in (*_GOOGLES_TOKEN_URLS, settings.DOKREG_GOOGLE_TOKEN_URL):
+            return "The token_uri in this key is not Google's. Paste the file as Google Cloud gave it."
+        return None if _is_private_key(text_in(key, "private_key")) else "The private_key in this file is damaged."
+
+    def describe(self, *, account: Account, secret: str) -> str:
+        return Google().describe_secret(secret, KEY_USERNAME) or ""
+
+    def answer(self, call: Call) -> Answer:
+        from registries.kinds import talk
+
+        assertion = self._assertion(call.secret)
+        call.hidden.append(assertion)
+        form = {"grant_type": _GRANT, "assertion": assertion}
+        return talk.post(settings.DOKREG_GOOGLE_TOKEN_URL, form, deadline=call.deadline)
+
+    def _assertion(self, secret: str) -> str:
+        from google.auth import crypt, jwt
+
+        if reason := self.check_secret(account={}, secret=secret):
+            raise MintFailed(cloud_verdicts.key_unusable(reason=reason))
+        key = _read_key(secret) or {}
+        issued_at = int(time.time()) - _DATED_BACK
+        claims = {
+            "iss": key["client_email"],
+            "scope": SCOPE,
+            "aud": settings.DOKREG_GOOGLE_TOKEN_URL,
+            "iat": issued_at,
+            "exp": issued_at + _ASSERTION_LIFE,
+        }
+        signer = crypt.RSASigner.from_service_account_info(key)  # type: ignore[no-untyped-call]
+        return str(jwt.encode(signer, claims).decode())  # type: ignore[no-untyped-call]
+
+
+class Machine(MachineMethod, _GoogleMethod):
+    """The service account that the machine was started with, asked for at its metadata server."""
+
+    name = "The machine's own service account"
+    summary = "The service account of the machine that dokreg runs on makes the tokens; there is no secret to enter."
+    credentials = "the machine's own service account"
+    credentials_help = "Check which service account the machine that dokreg runs on has, and its access scopes."
+    member = "SERVICE_ACCOUNT_OF_THE_MACHINE"
+
+    def answer(self, call: Call) -> Answer:
+        from registries.kinds import talk
+
+        answer = talk.ask(
+            "GET",
+            settings.DOKREG_GOOGLE_METADATA_URL + _METADATA_PATH,
+            headers={"Metadata-Flavor": "Google"},
+            deadline=call.deadline,
+            through_proxy=False,
+        )
+        if answer.headers.get("metadata-flavor") != "Google":
+            raise NoIdentity("What answers there is not Google's metadata server.")
+        if answer.status == _NOT_FOUND:
+            raise NoIdentity(answer.text)
+        return answer
 
 
 class Google(Kind):
@@ -22,7 +179,8 @@ class Google(Kind):
 
     host_placeholder = "europe-west3-docker.pkg.dev"
     host_help = "It is LOCATION-docker.pkg.dev, such as europe-west3-docker.pkg.dev, or gcr.io and its regions."
-    provider_hosts = re.compile(r"[a-z0-9-]+-docker\.pkg\.dev|(?:[a-z]+\.)?gcr\.io")
+    provider_hosts = _HOST
+    methods = (ServiceAccount(), Machine())
 
     username_placeholder = KEY_USERNAME
     username_help = (
@@ -111,3 +269,14 @@ def _complain_of_key(text: str) -> str | None:
     if missing:
         return f"This key is not complete: {' and '.join(missing)} is missing. Paste the whole file."
     return None
+
+
+def _is_private_key(pem: str) -> bool:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        return isinstance(load_pem_private_key(pem.encode(), password=None), RSAPrivateKey)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False

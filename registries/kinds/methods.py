@@ -51,10 +51,15 @@ class AccountField:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What to paste at the provider so that the account may do just what dokreg needs."""
+    """What to paste at the provider so that the account may do just what dokreg needs.
+
+    `text` is whole by itself: a JSON document, or a command. `further` belong elsewhere and are needed as well, such
+    as the trust policy of a role; they have none themselves.
+    """
 
     title: str
     text: str
+    further: tuple["Policy", ...] = ()
 
 
 class Method:
