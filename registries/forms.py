@@ -9,13 +9,17 @@ from dokreg.encryption import SecretUnreadable, validate_secret
 from dokreg.widgets import SecretTextarea
 from organisations.models import Organisation
 from registries import references
-from registries.kinds import Kind
+from registries.credentials import Credentials
+from registries.kinds import Kind, UnknownKind
+from registries.kinds.methods import Method, Policy
 from registries.models import Draft, Registry
-from registries.testing import Credentials
 from servers import docker
 from servers.models import Server
 
 MAX_PASTED = 256 * 1024
+AS_IT_IS = "stored"  # in the form, for the method "": the secret is used as it is stored
+TYPED = frozenset({"name", "url", "username", "method", "image_prefix", "server", "secret_ends_on", "image"})
+ACCOUNT = "account_"  # before the names of a method's own fields
 
 
 class ServerChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
@@ -51,28 +55,33 @@ class RegistryForm(forms.ModelForm[Registry]):
 
     class Meta:
         model = Registry
-        fields = ["name", "url", "username", "image_prefix", "server"]
+        fields = ["name", "url", "username", "image_prefix", "server", "secret_ends_on"]
+        widgets = {"secret_ends_on": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")}
         labels = {
             "name": "Registry Name",
             "url": "Registry URL",
             "username": "Username",
             "image_prefix": "Image Prefix",
             "server": "Server",
+            "secret_ends_on": "Ends on",
         }
-
-    field_order = ["name", "url", "username", "password", "image_prefix", "server", "image", "draft"]
 
     def __init__(self, *args: Any, organisation: Organisation, kind: Kind, draft: Draft | None = None, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.organisation = organisation
         self.kind = kind
         self.saved_draft = draft
-        self.was = (self.instance.url, self.instance.username) if self.instance.pk and not self._is_new else ("", "")
+        self.was = ("", "") if self._is_new else (self.instance.url, self.instance.method)
         self.warnings: list[str] = []
         self.fields["server"] = ServerChoice(
             organisation, label="Server", help_text="Where Test runs: choose the one that will pull."
         )
         self._explain()
+        self.method = self._chosen_method()
+        if kind.methods:
+            self._offer_methods()
+        if self.method is not None:
+            self._ask_for_account(self.method)
 
     @property
     def _is_new(self) -> bool:
@@ -95,6 +104,74 @@ class RegistryForm(forms.ModelForm[Registry]):
             self.fields["username"].widget.attrs["readonly"] = True
         self.fields["password"].widget.attrs["placeholder"] = self._kept_text()
         self.fields["password"].help_text = " ".join(filter(None, [kind.secret_help, kind.secret_life]))
+        self.fields[
+            "secret_ends_on"
+        ].help_text = "If the provider ends it on a day: you are told 14, 3 and 1 days before."
+
+    def _chosen_method(self) -> Method | None:
+        """What the form asks for: what was chosen, else what is stored, else the one that the provider recommends."""
+        usable = [method.slug for method in self.kind.methods if not method.unavailable()]
+        usual = self.instance.method if not self._is_new else next(iter(usable), "")
+        if self.is_bound:
+            usual = "" if self._is_new else usual  # whoever posts none means the secret itself
+        chosen = self.data.get("method") if self.is_bound else self.initial.get("method")
+        try:
+            return self.kind.method("" if chosen == AS_IT_IS else chosen or usual)
+        except UnknownKind:
+            return self.kind.method(usual)
+
+    def _offer_methods(self) -> None:
+        choices = [(method.slug, _choice(method)) for method in self.kind.methods]
+        choices.append((AS_IT_IS, f"{self.kind.secret_name}, used as it is"))
+        self.fields["method"] = forms.ChoiceField(
+            label="How dokreg logs in",
+            choices=choices,
+            widget=forms.RadioSelect,
+            required=False,
+            initial=self.method.slug if self.method else AS_IT_IS,
+            help_text=self.method.summary if self.method else f"{self.kind.secret_help} {self.kind.secret_life}",
+        )
+        self.initial["method"] = self.fields["method"].initial
+
+    def _ask_for_account(self, method: Method) -> None:
+        """The method's own fields in place of the username, which the tokens bring along."""
+        del self.fields["username"]
+        for entry in method.fields:
+            self.fields[ACCOUNT + entry.name] = forms.CharField(
+                label=entry.label,
+                required=entry.required,
+                max_length=entry.max_length,
+                help_text=entry.help_text,
+                widget=forms.TextInput(attrs={"placeholder": entry.placeholder, "autocomplete": "off"}),
+            )
+            self.initial.setdefault(ACCOUNT + entry.name, self.instance.account.get(entry.name, ""))
+        if method.needs_secret:
+            self.fields["password"].label = method.secret_name
+            self.fields["password"].help_text = f"{method.secret_help} {method.token_life}".strip()
+        else:
+            del self.fields["password"], self.fields["secret_ends_on"]
+
+    @property
+    def account_fields(self) -> list[forms.BoundField]:
+        """The method's own fields, for the template."""
+        return [self[name] for name in self.fields if name.startswith(ACCOUNT)]
+
+    @property
+    def policy(self) -> Policy | None:
+        """The least rights that the account needs, for the host as it stands in the form."""
+        return (
+            self.method.policy(host=str(self["url"].value() or ""), account=self._typed_account)
+            if self.method
+            else None
+        )
+
+    @property
+    def _typed_account(self) -> dict[str, str]:
+        return {
+            name.removeprefix(ACCOUNT): str(self[name].value() or "")
+            for name in self.fields
+            if name.startswith(ACCOUNT)
+        }
 
     def _describe(self, name: str, help_text: str, placeholder: str = "") -> None:
         self.fields[name].help_text = help_text
@@ -137,11 +214,39 @@ class RegistryForm(forms.ModelForm[Registry]):
             self.warnings.append(warning)
         return username
 
+    def clean_method(self) -> str:
+        if self.method is not None and (complaint := self.method.unavailable()):
+            raise ValidationError(complaint)
+        return str(self.cleaned_data["method"])
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        self._clean_password(cleaned)
+        if self.method is not None:
+            self._clean_account(self.method, cleaned)
+        if self.method is None or self.method.needs_secret:
+            self._clean_password(cleaned)
+        else:
+            cleaned["secret"] = ""
         self._clean_images(cleaned)
         return cleaned
+
+    def _clean_account(self, method: Method, cleaned: dict[str, Any]) -> None:
+        account = {entry.name: cleaned.get(ACCOUNT + entry.name) or "" for entry in method.fields}
+        cleaned["account"] = account
+        cleaned["username"] = method.username
+        if "url" in cleaned and not any(name.startswith(ACCOUNT) for name in self.errors):
+            for name, complaint in method.check_account(host=cleaned["url"], account=account).items():
+                self.add_error(ACCOUNT + name, complaint)
+
+    def _post_clean(self) -> None:
+        """What the method decides goes into the row with the rest."""
+        self.instance.method = self.method.slug if self.method else ""
+        self.instance.account = self.cleaned_data.get("account", {})
+        if self.method is not None:
+            self.instance.username = self.method.username
+            if not self.method.needs_secret:
+                self.instance.secret_ends_on = None
+        super()._post_clean()  # type: ignore[misc]  # Django's own hook
 
     def _clean_password(self, cleaned: dict[str, Any]) -> None:
         typed: str = cleaned.get("password") or ""
@@ -154,11 +259,23 @@ class RegistryForm(forms.ModelForm[Registry]):
         except SecretUnreadable:
             self.add_error("password", "The stored secret cannot be opened any more. Enter it again.")
             return
-        if complaint := self.kind.check_secret(secret, cleaned.get("username", "")):
+        complaint, warnings = self._opinion_of(secret, cleaned)
+        if complaint:
             self.add_error("password", complaint)
             return
-        self.warnings += self.kind.warn_secret(secret, cleaned.get("username", ""))
+        self.warnings += warnings
         cleaned["secret"] = secret
+
+    def _opinion_of(self, secret: str, cleaned: dict[str, Any]) -> tuple[str | None, tuple[str, ...]]:
+        """Why the secret cannot work, and what is doubtful about it: by the method, or by the provider itself."""
+        if self.method is not None:
+            account = cleaned.get("account", {})
+            return (
+                self.method.check_secret(account=account, secret=secret),
+                self.method.doubt_secret(account=account, secret=secret),
+            )
+        username = cleaned.get("username", "")
+        return self.kind.check_secret(secret, username), self.kind.warn_secret(secret, username)
 
     def _kept_secret(self, cleaned: dict[str, Any]) -> str:
         """What a blank field stands for; raises ValidationError if it stands for nothing."""
@@ -170,6 +287,8 @@ class RegistryForm(forms.ModelForm[Registry]):
             raise ValidationError(
                 "Enter the password again: the host has changed, and the stored one goes to no other host."
             )
+        if (self.method.slug if self.method else "") != self.was[1]:
+            raise ValidationError("Enter the secret: the stored one was for another way to log in.")
         return self.instance.open_password()
 
     def _clean_images(self, cleaned: dict[str, Any]) -> None:
@@ -200,16 +319,22 @@ class RegistryForm(forms.ModelForm[Registry]):
             username=self.cleaned_data["username"],
             password=self.cleaned_data["secret"],
             image_prefix=self.cleaned_data["image_prefix"],
+            method=self.method.slug if self.method else "",
+            account=self.cleaned_data.get("account", {}),
         )
 
     @property
     def typed_values(self) -> dict[str, str]:
         """What stands in the form, without the secret, to show it again."""
-        names = ("name", "url", "username", "image_prefix", "server", "image")
-        values = {name: str(self.data.get(name, "")) for name in names}
-        if "@" in values["url"]:
+        values = {name: str(self.data[name]) for name in self.data if name in TYPED or name.startswith(ACCOUNT)}
+        if "@" in values.get("url", ""):
             values["url"] = ""  # refused, and perhaps for a password in it
         return values
+
+
+def _choice(method: Method) -> str:
+    """A method by its name; one that cannot be used here says so."""
+    return f"{method.name} (not set up here)" if method.unavailable() else method.name
 
 
 class DraftTestForm(RegistryForm):

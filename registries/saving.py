@@ -6,27 +6,61 @@ from django.utils import timezone
 from dokreg.encryption import SecretUnreadable
 from organisations.deletion import delete_unless_used
 from organisations.models import Organisation, User
-from registries import testing
-from registries.models import DRAFT_LIFE, Draft, Registry
+from registries import alarms, credentials, logins, rotations, testing, tokens
+from registries.models import DRAFT_LIFE, Draft, Registry, Rotation, TokenRefresh
+
+PLAIN_COLUMNS = ("kind", "name", "image_prefix", "server")
+SAME_SECRET_COLUMNS = ("password", "secret_ends_on", "secret_changed_at")
 
 
-def save_registry(*, registry: Registry, password: str | None, by: User) -> Registry:
+def save_registry(*, registry: Registry, password: str | None, by: User) -> Rotation | None:
     """Save a registry; `password` is the new secret, or None to keep the stored one.
 
-    Tests that the person made of exactly these credentials count as the registry's from then on.
+    New credentials of a registry that servers are logged in with are not saved but staged: the rotation answered is
+    tested on each of those servers first. Everything else is saved at once. Tests that the person made of exactly
+    these credentials count as the registry's from then on.
     """
+    before = Registry.objects.filter(pk=registry.pk).first()
     if password is not None:
         registry.password = password
-        registry.secret_changed_at = timezone.now()
-        registry.secret_fact = registry.provider.describe_secret(password, registry.username) or ""
-    try:
-        registry.credentials_mark = testing.credentials_of(registry).mark
-    except SecretUnreadable:
-        registry.credentials_mark = ""  # no test is of it
+    if registry.minting is not None and not registry.minting.needs_secret:
+        registry.password = None
+    is_new = before is None or _mark_of(registry) != before.credentials_mark
+    if before is not None and is_new and rotations.is_in_use(before):
+        registry.save(update_fields=PLAIN_COLUMNS)
+        return rotations.stage(registry=registry, by=by)
     with transaction.atomic():
-        registry.save()
+        if is_new:
+            credentials.take(registry, password=registry.open_password())
+        elif password is not None:
+            registry.secret_changed_at = timezone.now()
+        # Not the other columns of a row that a worker may be writing to at this moment.
+        columns = [
+            *PLAIN_COLUMNS,
+            *(credentials.COLUMNS if is_new else ["password", "secret_ends_on", "secret_changed_at"]),
+        ]
+        registry.save(update_fields=None if before is None else columns)
         testing.adopt_tests(registry=registry, by=by)
-    return registry
+        if is_new:
+            _begin_with(registry)
+    return None
+
+
+def _mark_of(registry: Registry) -> str:
+    """What tells the credentials on the row, saved or not, from others; "" if the secret cannot be opened."""
+    try:
+        return credentials.stored(registry).mark
+    except SecretUnreadable:
+        return ""
+
+
+def _begin_with(registry: Registry) -> None:
+    """New credentials are saved: mint the first token, log servers in anew, forget what was wrong with the old."""
+    alarms.credentials_saved(registry)
+    if registry.method:
+        tokens.ask(registry=registry, reason=TokenRefresh.Reason.SAVED)
+    else:
+        logins.renew(registry)
 
 
 def delete_registry(*, registry: Registry) -> None:

@@ -2,14 +2,17 @@
 
 from celery import shared_task
 
-from registries import testing
-from registries.models import RegistryTest
+from registries import alarms, batches, config_checks, login_sync, logins, rotations, testing, tokens
+from registries.models import ConfigCheck, RegistryTest, TokenRefresh
 from servers import runs
 
 
 @shared_task
 def run_registry_test(test_id: str) -> None:
-    testing.run(test_id)
+    test = testing.run(test_id)
+    if test is not None:
+        batches.after(test)
+        rotations.after(test)
 
 
 @shared_task
@@ -18,8 +21,59 @@ def sweep_registry_tests() -> None:
     for test_id in testing.cut_off():
         tidy_after.delay(test_id)
     testing.end_drafts()
+    batches.forget_old()
+    batches.pump()
 
 
 @shared_task
 def tidy_after(test_id: str) -> None:
     testing.tidy_after(test_id)
+
+
+@shared_task
+def refresh_token(refresh_id: str) -> None:
+    tokens.run(refresh_id)
+    tokens.dispatch()  # the next one takes its place
+
+
+@shared_task
+def dispatch_refreshes() -> None:
+    """Once a minute: mint what is due, and look what time has brought about."""
+    tokens.dispatch()
+    alarms.watch()
+
+
+@shared_task
+def sweep_token_refreshes() -> None:
+    runs.sweep(TokenRefresh, refresh_token)
+    tokens.prune()
+
+
+@shared_task
+def sync_logins(server_id: str) -> None:
+    login_sync.sync(server_id)
+
+
+@shared_task
+def sweep_logins() -> None:
+    logins.dispatch()
+
+
+@shared_task
+def prepare_rotation(rotation_id: str) -> None:
+    rotations.prepare(rotation_id)
+
+
+@shared_task
+def sweep_rotations() -> None:
+    rotations.sweep()
+
+
+@shared_task
+def run_config_check(check_id: str) -> None:
+    config_checks.run(check_id)
+
+
+@shared_task
+def sweep_config_checks() -> None:
+    runs.sweep(ConfigCheck, run_config_check)

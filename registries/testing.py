@@ -1,7 +1,6 @@
 """The Test: climbs SSH → Docker CLI → daemon → login → pull right on the very host that will pull."""
 
 import datetime as dt
-from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import transaction
@@ -11,13 +10,16 @@ from dokreg import addresses
 from dokreg.encryption import SecretUnreadable
 from organisations import audit
 from organisations.models import Organisation, User
-from registries import kinds, references, verdicts
-from registries.models import Draft, Registry, RegistryTest, credentials_mark
+from registries import alarms, credentials, kinds, references, standings, tokens, verdicts
+from registries.credentials import Credentials, DockerLogin
+from registries.kinds import Kind
+from registries.kinds.methods import MintFailed
+from registries.models import Draft, Registry, RegistryTest
 from registries.pull_right import PullRefused, check_pull_right
 from servers import docker, runs, ssh
 from servers import verdicts as host_verdicts
 from servers.docker import Host
-from servers.ladder import Ladder
+from servers.ladder import Ladder, Rung, new_rung
 from servers.models import Server
 from servers.stages import Stage
 from servers.testing import climb_all, climb_to_daemon
@@ -26,21 +28,7 @@ from servers.verdicts import Verdict
 RESOLVE_SECONDS = 5
 TIDY_WITHIN = dt.timedelta(days=1)
 TIDY_AT_ONCE = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What is tested: a kind's slug, the normalised host, the account, and where images lie."""
-
-    kind: str
-    url: str
-    username: str
-    password: str = field(repr=False)
-    image_prefix: str = ""
-
-    @property
-    def mark(self) -> str:
-        return credentials_mark(url=self.url, username=self.username, password=self.password)
+SECONDS_BETWEEN_SAVES = 2.0  # of a batch's tests, which nobody watches one by one
 
 
 def ask_for_draft(
@@ -55,52 +43,58 @@ def ask_for_draft(
 
 def ask(*, registry: Registry, server: Server | None, image: str = "", asked_by: User | None) -> RegistryTest:
     """Queue a test of a saved registry on a server, or on dokreg's own host for None."""
+    return _send(planned(registry=registry, server=server, image=image, asked_by=asked_by), about=registry)
+
+
+def planned(*, registry: Registry, server: Server | None, image: str = "", asked_by: User | None) -> RegistryTest:
+    """The row of a test of a saved registry, before it is saved and sent."""
     test = _queued(registry.organisation, registry, server=server, image=image, asked_by=asked_by)
     test.registry = registry
     test.credentials_mark = registry.credentials_mark
-    return _send(test, about=registry)
-
-
-def credentials_of(registry: Registry) -> Credentials:
-    """The stored credentials, opened; raises SecretUnreadable."""
-    return Credentials(
-        kind=registry.kind,
-        url=registry.url,
-        username=registry.username,
-        password=registry.open_password(),
-        image_prefix=registry.image_prefix,
-    )
+    return test
 
 
 def adopt_tests(*, registry: Registry, by: User) -> None:
     """Count the person's tests of exactly these credentials, made before saving, as the registry's."""
     mark = registry.credentials_mark
     tests = RegistryTest.objects.of(registry.organisation)
-    tests.filter(registry=None, asked_by=by, credentials_mark=mark).update(registry=registry)
+    adopted = list(tests.filter(registry=None, asked_by=by, credentials_mark=mark).order_by("created_at"))
+    tests.filter(pk__in=[test.pk for test in adopted]).update(registry=registry)
+    for test in adopted:
+        test.registry = registry
+    standings.note_on_servers(adopted)
     newest = tests.filter(registry=registry, credentials_mark=mark).first()
     if newest is not None:
         Registry.objects.filter(pk=registry.pk).update(last_test=newest)
 
 
-def run(test_id: str) -> None:
-    """Run a queued test; leaves quietly if it is gone, or another worker has it."""
+def run(test_id: str) -> RegistryTest | None:
+    """Run a queued test, and answer it; leaves quietly with None if it is gone, or another worker has it."""
     test = runs.claim(RegistryTest, test_id)
     if test is None:
-        return
+        return None
     server = Server.objects.select_related("ssh_key").filter(pk=test.server_id).first() if test.server_id else None
-    ladder = Ladder(steps(test), save=lambda rungs: runs.save_rungs(test, rungs))
+    ladder = Ladder(steps(test), save=runs.saver(test, every=SECONDS_BETWEEN_SAVES if test.batch_id else 0))
     if server is None and test.server_name:
         ladder.failed(ladder.current, host_verdicts.server_gone(server=test.server_name))
     else:
         climb_all(ladder, server, lambda: _climb(test, ladder, server))
-    runs.finish(test, ladder.verdict, failed=ladder.has_failed, draft_password=None)
+    if runs.finish(test, ladder.verdict, failed=ladder.has_failed, draft_password=None):
+        alarms.tested(test)
+    return test
 
 
 def steps(test: RegistryTest) -> list[tuple[str, str]]:
-    """The rungs of this test: SSH only where there is a server, pull right only where an image is named."""
+    """The rungs of this test: a token only where one is minted, SSH only where there is a server, and so on."""
+    token = [("token", "Token")] if test.method else []
     first = ("ssh", "SSH") if test.server_name else ("host", "dokreg's own host")
     last = [("pull", "Pull right")] if test.image else []
-    return [first, ("cli", "Docker CLI"), ("daemon", "Docker daemon"), ("login", "Login"), *last]
+    return [*token, first, ("cli", "Docker CLI"), ("daemon", "Docker daemon"), ("login", "Login"), *last]
+
+
+def rungs_of(test: RegistryTest) -> list[Rung]:
+    """Its ladder, before anybody has stepped on it."""
+    return [new_rung(name, label) for name, label in steps(test)]
 
 
 def _queued(
@@ -120,6 +114,8 @@ def _queued(
         url=what.url,
         username=what.username,
         image_prefix=what.image_prefix,
+        method=what.method,
+        account=what.account,
         asked_by=asked_by,
     )
 
@@ -127,61 +123,104 @@ def _queued(
 def _send(test: RegistryTest, *, about: Registry | Organisation) -> RegistryTest:
     from registries.tasks import run_registry_test
 
-    test.rungs = Ladder(steps(test), save=lambda _rungs: None).rungs
+    test.rungs = rungs_of(test)
     with transaction.atomic():
         test.save()
-        if test.registry is not None:
-            Registry.objects.filter(pk=test.registry.pk).update(last_test=test)
+        standings.note([test])
         audit.record("asked for a test", about, actor=test.asked_by, registry=test.url, place=test.place)
         runs.send(run_registry_test, test)
     return test
 
 
 def _climb(test: RegistryTest, ladder: Ladder, server: Server | None) -> None:
-    credentials = _credentials_of_test(test)
-    ladder.hide(credentials.password)
+    what = _credentials_of_test(test)
+    ladder.hide(what.password)
+    login = _docker_login(test, what, ladder)
+    if login is None:
+        return
+    ladder.hide(login.password)
     host = docker.host_of(server)
-    if server is None and (verdict := _refusal_of_own_host(credentials)):
+    if server is None and (verdict := _refusal_of_own_host(login.registry)):
         ladder.failed(ladder.current, verdict)
         return
-    climber = _Climber(ladder, host, credentials)
+    climber = _Climber(ladder, host, kinds.get(what.kind), login)
     docker.login(
         host,
         run_id=test.pk,
-        registry=credentials.url,
-        username=credentials.username,
-        password=credentials.password,
-        with_trial=not kinds.get(credentials.kind).proves_password(credentials.url),
+        registry=login.registry,
+        username=login.username,
+        password=login.password,
+        with_trial=not kinds.get(what.kind).proves_password(login.registry),
         on_stage=climber.climb,
     )
     if test.image and not ladder.has_failed:
-        _check_pull(test.image, ladder, host, credentials)
+        _check_pull(test.image, ladder, host, what, login)
 
 
 def _credentials_of_test(test: RegistryTest) -> Credentials:
+    if test.rotation is not None:
+        return credentials.staged(test.rotation)
     if test.registry is not None:
-        credentials = credentials_of(test.registry)
+        what = credentials.stored(test.registry)
         # It may have been changed since the test was asked for: the row says what is really tested.
+        test.credentials_mark = what.mark
         RegistryTest.objects.filter(pk=test.pk).update(
-            kind=credentials.kind,
-            url=credentials.url,
-            username=credentials.username,
-            image_prefix=credentials.image_prefix,
-            credentials_mark=credentials.mark,
+            kind=what.kind,
+            url=what.url,
+            username=what.username,
+            image_prefix=what.image_prefix,
+            method=what.method,
+            account=what.account,
+            credentials_mark=what.mark,
         )
-        return credentials
+        return what
     if test.draft_password is None:
         raise SecretUnreadable("The draft's secret is gone.")
-    return Credentials(test.kind, test.url, test.username, test.draft_password.reveal(), test.image_prefix)
+    return Credentials(
+        kind=test.kind,
+        url=test.url,
+        username=test.username,
+        password=test.draft_password.reveal(),
+        image_prefix=test.image_prefix,
+        method=test.method,
+        account=test.account,
+    )
 
 
-def _refusal_of_own_host(credentials: Credentials) -> Verdict | None:
+def _docker_login(test: RegistryTest, what: Credentials, ladder: Ladder) -> DockerLogin | None:
+    """What Docker is given; None if no token could be had, which the ladder then says."""
+    if not what.method:
+        return what.as_it_is
+    try:
+        login, ends_at = _minted(test, what)
+    except (MintFailed, tokens.TokenMissing) as error:
+        ladder.failed("token", error.verdict, words=error.words)
+        return None
+    ladder.hide(login.password)
+    ladder.passed("token", fact=f"works until {ends_at:%-d %b %Y, %H:%M} UTC")
+    ladder.start(ladder.current)
+    return login
+
+
+def _minted(test: RegistryTest, what: Credentials) -> tuple[DockerLogin, dt.datetime]:
+    """A saved registry has its token; one that is being changed, the token staged with it; a draft gets one."""
+    if test.rotation is not None:
+        staged = test.rotation
+        if staged.token is None or staged.token_expires_at is None:
+            raise SecretUnreadable("The staged token is gone.")
+        return DockerLogin(what.url, what.username, staged.token.reveal()), staged.token_expires_at
+    if test.registry is not None:
+        login = tokens.docker_login(test.registry)
+        return login, test.registry.token_expires_at or timezone.now()
+    minted = what.mint()
+    return DockerLogin(what.url, minted.username, minted.secret), minted.expires_at
+
+
+def _refusal_of_own_host(registry: str) -> Verdict | None:
     """dokreg's own host stands inside somebody's network; it talks to no address that a person may not reach."""
     if not settings.DOKREG_LOCAL_DOCKER:
         return host_verdicts.own_host_not_used()
-    host, _colon, port = (
-        credentials.url.rpartition(":") if credentials.url.count(":") == 1 else (credentials.url, "", "")
-    )
+    host, _colon, port = registry.rpartition(":") if registry.count(":") == 1 else (registry, "", "")
     try:
         addresses.resolve(
             host.strip("[]"),
@@ -200,9 +239,8 @@ def _refusal_of_own_host(credentials: Credentials) -> Verdict | None:
 class _Climber:
     """Turns the stages of the login script into rungs."""
 
-    def __init__(self, ladder: Ladder, host: Host, credentials: Credentials) -> None:
-        self.ladder, self.host, self.credentials = ladder, host, credentials
-        self.kind = kinds.get(credentials.kind)
+    def __init__(self, ladder: Ladder, host: Host, kind: Kind, login: DockerLogin) -> None:
+        self.ladder, self.host, self.kind, self.docker_login = ladder, host, kind, login
         self.login_milliseconds = 0
 
     def climb(self, stage: Stage) -> None:
@@ -224,43 +262,43 @@ class _Climber:
                 words,
                 status=stage.status,
                 kind=self.kind,
-                host=self.credentials.url,
+                host=self.docker_login.registry,
                 server=self.host.label,
                 user=self.host.user,
             )
             self.ladder.failed("login", verdict, words=words, milliseconds=stage.milliseconds)
-        elif self.kind.proves_password(self.credentials.url):
+        elif self.kind.proves_password(self.docker_login.registry):
             self._passed()
 
     def _trial(self, stage: Stage) -> None:
         if stage.status == 0:
-            verdict = verdicts.accepts_any_password(host=self.credentials.url)
+            verdict = verdicts.accepts_any_password(host=self.docker_login.registry)
             self.ladder.warned("login", verdict, milliseconds=self.login_milliseconds)
         else:
             self._passed()
 
     def _passed(self) -> None:
-        fact = f"as {self.credentials.username}" if self.credentials.username else "with the secret as the username"
+        fact = f"as {self.docker_login.username}" if self.docker_login.username else "with the secret as the username"
         self.ladder.passed("login", fact=fact, milliseconds=self.login_milliseconds)
 
 
-def _check_pull(image: str, ladder: Ladder, host: Host, credentials: Credentials) -> None:
+def _check_pull(image: str, ladder: Ladder, host: Host, what: Credentials, login: DockerLogin) -> None:
     ladder.start("pull")
-    reference = references.compose(host=credentials.url, image_prefix=credentials.image_prefix, image=image)
+    reference = references.compose(host=what.url, image_prefix=what.image_prefix, image=image)
     try:
         digest = check_pull_right(
             host,
             reference=reference,
-            registry=credentials.url,
-            username=credentials.username or credentials.password,
-            password=credentials.password,
+            registry=login.registry,
+            username=login.username or login.password,
+            password=login.password,
         )
     except PullRefused as refused:
         words = ladder.scrubbed(refused.words)
         verdict = verdicts.of_pull(
             words,
-            kind=kinds.get(credentials.kind),
-            host=credentials.url,
+            kind=kinds.get(what.kind),
+            host=what.url,
             reference=str(reference),
             server=host.label,
             user=host.user,

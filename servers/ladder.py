@@ -14,6 +14,7 @@ from servers.verdicts import Verdict
 Rung = dict[str, Any]
 MAX_WORDS = 8 * 1024
 MAX_FACT = 300
+PLACES = ("ssh", "host")
 
 
 class Ladder:
@@ -73,6 +74,15 @@ class Ladder:
     @property
     def has_failed(self) -> bool:
         return any(rung["state"] == "failed" for rung in self.rungs)
+
+    @property
+    def place(self) -> str:
+        """The rung that holds once the host's shell has answered: `ssh`, or `host` for dokreg's own."""
+        return str(next(rung["name"] for rung in self.rungs if rung["name"] in PLACES))
+
+    @property
+    def has_reached_place(self) -> bool:
+        return any(rung["name"] in PLACES and rung["state"] == "passed" for rung in self.rungs)
 
     @property
     def is_over(self) -> bool:

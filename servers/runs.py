@@ -5,7 +5,8 @@ The row is the truth. A task carries its id alone, may arrive twice or never, an
 
 import datetime as dt
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from celery import Task
@@ -32,7 +33,7 @@ SWEEP_BATCH = 500
 
 def send(task: "Task[Any, Any]", run: Run) -> None:
     """Hand the run's id to the broker once the row is committed; if the broker is away the sweep sends it later."""
-    transaction.on_commit(lambda: _send_now(task, run.pk))
+    transaction.on_commit(lambda: send_id(task, run.pk))
 
 
 def claim(model: type[AnyRun], run_id: str) -> AnyRun | None:
@@ -54,6 +55,23 @@ def save_rungs(run: Run, rungs: list[Rung]) -> None:
     """Write the ladder as it stands, if the run is still this worker's."""
     run.rungs = rungs
     _mine(run).update(rungs=rungs, revision=F("revision") + 1, lease_until=timezone.now() + LEASE)
+
+
+def saver(run: Run, *, every: float) -> Callable[[list[Rung]], None]:
+    """Saves the rungs of a run, but writes no more often than every so many seconds; its end is always written.
+
+    A test of a hundred is not watched rung by rung, and each write costs as much as a rung.
+    """
+    written_at = time.monotonic() if every else float("-inf")
+
+    def save(rungs: list[Rung]) -> None:
+        nonlocal written_at
+        run.rungs = rungs
+        if time.monotonic() - written_at >= every:
+            save_rungs(run, rungs)
+            written_at = time.monotonic()
+
+    return save
 
 
 def finish(run: Run, verdict: Verdict | None, *, failed: bool, **also: Any) -> bool:
@@ -84,19 +102,21 @@ def sweep(model: type[AnyRun], task: "Task[Any, Any]", **wipe: Any) -> list[AnyR
         model, state=Run.State.QUEUED, sent_at__lt=now - RESEND_AFTER, created_at__gte=now - GIVE_UP_AFTER
     ):
         model._default_manager.filter(pk=run.pk, state=Run.State.QUEUED).update(sent_at=now)
-        _send_now(task, run.pk)
-    for run in _oldest(model, state=Run.State.QUEUED, created_at__lt=now - GIVE_UP_AFTER):
+        send_id(task, run.pk)
+    # What is not sent yet waits for its turn, however long that takes.
+    for run in _oldest(model, state=Run.State.QUEUED, sent_at__isnull=False, created_at__lt=now - GIVE_UP_AFTER):
         _lose(run, verdicts.no_worker(), wipe)
     running = _oldest(model, state=Run.State.RUNNING)
     abandoned = [run for run in running if processes.is_abandoned(run.worker, run.lease_until, now)]
     return [run for run in abandoned if _lose(run, verdicts.worker_lost(), wipe)]
 
 
-def _send_now(task: "Task[Any, Any]", run_id: str) -> None:
+def send_id(task: "Task[Any, Any]", run_id: str) -> None:
+    """Hand an id to the broker now; a broker that is away is no error, since the sweep sends it again."""
     try:
         task.delay(run_id)
     except (OperationalError, OSError) as error:
-        log.warning("The broker took no task for run %s (%s); the sweep sends it again.", run_id, type(error).__name__)
+        log.warning("The broker took no task for %s (%s); the sweep sends it again.", run_id, type(error).__name__)
 
 
 def _mine(run: Run) -> "models.QuerySet[Run]":

@@ -82,7 +82,7 @@ def climb_all(ladder: Ladder, server: Server | None, climb: Callable[[], None]) 
     if not ladder.is_over:
         address = server.address if server else docker.OWN_HOST
         ladder.failed(ladder.current, verdicts.connection_lost(address=address))
-    if server is not None and ladder.rungs[0]["state"] == "passed":
+    if server is not None and ladder.has_reached_place:
         note_host_key(server=server, seen="")
 
 
@@ -133,7 +133,7 @@ def climb_to_daemon(ladder: Ladder, stage: Stage, *, server: str, user: str) -> 
     """The rungs that every test shares: SSH holds once the shell answers, then the CLI, then the daemon."""
     output = ladder.scrubbed(stage.output)
     if stage.name == "shell":
-        ladder.passed(ladder.rungs[0]["name"], milliseconds=stage.milliseconds)
+        ladder.passed(ladder.place, milliseconds=stage.milliseconds)
         ladder.start("cli")
     elif stage.name == "cli":
         if stage.status != 0:

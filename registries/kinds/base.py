@@ -83,6 +83,10 @@ class Kind:
                 return method
         raise UnknownKind(f"{self.name} has no way “{slug}” to mint tokens.")
 
+    def method_of_pasted(self, username: str) -> str:
+        """The method that a pasted login with this username is for; "" if its secret is used as it is."""
+        return ""
+
     def is_provider_host(self, host: str) -> bool:
         """Whether the provider itself runs this host."""
         return self.provider_hosts is not None and self.provider_hosts.fullmatch(host) is not None

@@ -19,6 +19,7 @@ class Alarm(OwnedByOrganisation):
     registry = models.ForeignKey(Registry, on_delete=models.CASCADE, related_name="alarms")
     kind = models.CharField(max_length=20, choices=Kind.choices)
     text = models.TextField(blank=True, help_text="What people were told.")
+    place = models.CharField(max_length=100, blank=True, help_text="Where it showed: a server's name.")
     stage = models.PositiveSmallIntegerField(default=0, help_text="How many days before an end it was told.")
     cleared_at = models.DateTimeField(null=True, blank=True)
 

@@ -33,6 +33,7 @@ class Login(OwnedByOrganisation):
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
     mark = models.CharField(max_length=64, blank=True, help_text="Of what docker login was given last.")
     logged_in_at = models.DateTimeField(null=True, blank=True)
+    left_at = models.DateTimeField(null=True, blank=True, help_text="Since when it is to be logged out.")
     due_at = models.DateTimeField(null=True, blank=True, help_text="When it is tried next; empty: nothing is to do.")
     failures = models.PositiveIntegerField(default=0)
     verdict = models.CharField(max_length=60, blank=True)

@@ -1,5 +1,7 @@
 """Add Registry: choose the provider or paste what you have, fill in the form, save."""
 
+from collections.abc import Mapping
+
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
@@ -10,11 +12,19 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from organisations.access import OrganisationRequest, requires
 from organisations.responses import see_other
 from registries import kinds, pasting, saving
-from registries.forms import PasteForm, RegistryForm
+from registries.forms import AS_IT_IS, PasteForm, RegistryForm
 from registries.kinds import Kind
 from registries.models import Draft, Registry, RegistryTest
 from registries.pasting import NothingFound, Pasted
-from registries.views.workbench import form_answer, keep_typed, redirected, saved_draft, show_workbench
+from registries.views.workbench import (
+    form_answer,
+    is_switching,
+    keep_typed,
+    redirected,
+    saved_draft,
+    show_workbench,
+    typed_initial,
+)
 from servers.models import Server
 
 MAX_DRAFTS = 50
@@ -57,11 +67,13 @@ def add(request: OrganisationRequest, kind: str) -> HttpResponse:
     draft = saved_draft(request)
     if request.method != "POST":
         return show_workbench(request, new_form(request, provider, draft), test=_test_of(request))
+    if is_switching(request):
+        return show_workbench(request, new_form(request, provider, draft, typed=request.POST.dict()))
     form = new_form(request, provider, draft, bound=True)
     if not form.is_valid():
         return form_answer(request, keep_typed(request, form))
     registry = form.save(commit=False)
-    saving.save_registry(registry=registry, password=form.cleaned_data["secret"], by=request.user)
+    saving.save_registry(registry=registry, password=form.new_secret, by=request.user)
     for warning in form.warnings:
         messages.warning(request, warning)
     messages.success(request, f"{registry.name} is saved.")
@@ -75,8 +87,9 @@ def new_form(
     *,
     bound: bool = False,
     form_class: type[RegistryForm] = RegistryForm,
+    typed: Mapping[str, str] | None = None,
 ) -> RegistryForm:
-    """The form for a new registry, filled in with what the provider and the draft say."""
+    """The form for a new registry, filled in with what the provider, the draft and the person say."""
     initial = {
         "url": kind.default_host,
         "username": kind.username_fixed or "",
@@ -84,6 +97,7 @@ def new_form(
     }
     initial["server"] = _usual_server(request) or ""
     initial |= {name: value for name, value in (draft.values if draft else {}).items() if value}
+    initial |= typed_initial(typed)
     return form_class(
         request.POST if bound else None,
         instance=Registry(organisation=request.organisation, kind=kind.slug),
@@ -124,6 +138,7 @@ def _draft_of(request: OrganisationRequest, pasted: Pasted) -> Draft:
         "image_prefix": pasted.image_prefix,
         "image": pasted.image,
         "note": pasted.note,
+        "method": kinds.get(pasted.kind).method_of_pasted(pasted.username) or AS_IT_IS,
     }
     return saving.keep_draft(
         organisation=request.organisation, by=request.user, values=values, password=pasted.password

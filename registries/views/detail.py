@@ -1,5 +1,7 @@
 """One registry: its facts and its tests, changing and deleting it."""
 
+from collections.abc import Mapping
+
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -13,7 +15,15 @@ from organisations.responses import see_other
 from registries import saving
 from registries.forms import RegistryForm, SavedTestForm
 from registries.models import Draft, Registry, RegistryTest
-from registries.views.workbench import form_answer, keep_typed, redirected, saved_draft, show_workbench
+from registries.views.workbench import (
+    form_answer,
+    is_switching,
+    keep_typed,
+    redirected,
+    saved_draft,
+    show_workbench,
+    typed_initial,
+)
 
 HISTORY = 20
 
@@ -36,6 +46,8 @@ def edit(request: OrganisationRequest, registry_id: str) -> HttpResponse:
             pk=request.GET.get("test", ""), asked_by=request.user
         )
         return show_workbench(request, edit_form(request, registry, draft), test=test.first())
+    if is_switching(request):
+        return show_workbench(request, edit_form(request, registry, draft, typed=request.POST.dict()))
     form = edit_form(request, registry, draft, bound=True)
     if not form.is_valid():
         return form_answer(request, keep_typed(request, form))
@@ -93,12 +105,14 @@ def edit_form(
     *,
     bound: bool = False,
     form_class: type[RegistryForm] = RegistryForm,
+    typed: Mapping[str, str] | None = None,
 ) -> RegistryForm:
     """The form of a saved registry."""
+    initial = {name: value for name, value in draft.values.items() if value} | {"draft": draft.pk} if draft else {}
     return form_class(
         request.POST if bound else None,
         instance=registry,
-        initial={name: value for name, value in draft.values.items() if value} | {"draft": draft.pk} if draft else None,
+        initial=initial | typed_initial(typed),
         organisation=request.organisation,
         kind=registry.provider,
         draft=draft,

@@ -1,5 +1,7 @@
 """The form of a registry beside the ladder of its test, and how both come back."""
 
+from collections.abc import Mapping
+
 from django.http import HttpResponse
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRedirect, reswap, retarget
@@ -7,7 +9,7 @@ from django_htmx.http import HttpResponseClientRedirect, reswap, retarget
 from organisations.access import OrganisationRequest
 from organisations.responses import see_other
 from registries import saving
-from registries.forms import RegistryForm
+from registries.forms import ACCOUNT, TYPED, RegistryForm
 from registries.models import Draft, RegistryTest
 
 
@@ -54,6 +56,16 @@ def keep_typed(request: OrganisationRequest, form: RegistryForm) -> RegistryForm
     form.data = data
     form.fields["password"].widget.attrs["placeholder"] = "Kept from before; leave empty to use it"
     return form
+
+
+def is_switching(request: OrganisationRequest) -> bool:
+    """Whether the form was sent to be shown anew, for another way to log in: nothing is to be saved or tested."""
+    return "switch" in request.POST
+
+
+def typed_initial(typed: Mapping[str, str] | None) -> dict[str, str]:
+    """What was typed into the form, to show it in a form with other fields."""
+    return {name: value for name, value in (typed or {}).items() if name in TYPED or name.startswith(ACCOUNT)}
 
 
 def saved_draft(request: OrganisationRequest) -> Draft | None:

@@ -4,8 +4,8 @@ from typing import Any
 
 from organisations.models import Organisation, User
 from registries import saving, testing
+from registries.credentials import Credentials
 from registries.models import Registry, RegistryTest
-from registries.testing import Credentials
 from servers.keys import KeyPair
 from servers.models import Server
 from tests.lab import sshd
@@ -17,7 +17,8 @@ def make_registry(organisation: Organisation, by: User, name: str = "Images", **
     values = {"kind": "generic", "url": "registry.example.com", "username": "robot"} | values
     password = values.pop("password", "s3cret")
     registry = Registry(organisation=organisation, name=name, **values)
-    return saving.save_registry(registry=registry, password=password, by=by)
+    saving.save_registry(registry=registry, password=password, by=by)
+    return registry
 
 
 def lab_server(organisation: Organisation, server: sshd.Server, **values: Any) -> Server:

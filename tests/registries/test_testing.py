@@ -11,8 +11,8 @@ from dokreg import encryption
 from dokreg.ids import new_id
 from organisations.models import Organisation, User
 from registries import testing
+from registries.credentials import Credentials
 from registries.models import RegistryTest
-from registries.testing import Credentials
 from servers import ssh
 from servers.models import Server
 from tests.lab import sshd
@@ -73,7 +73,7 @@ def server(organisation: Organisation, server_one: sshd.Server) -> Server:
     return lab_server(organisation, server_one)
 
 
-def credentials(host: str, username: str = ALICE.username, password: str = ALICE.password, **also: str) -> Credentials:
+def credentials(host: str, username: str = ALICE.username, password: str = ALICE.password, **also: Any) -> Credentials:
     return Credentials(kind="generic", url=host, username=username, password=password, **also)
 
 

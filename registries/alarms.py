@@ -1,0 +1,150 @@
+"""Tells people what goes wrong with a registry: once when it begins, once when it is over, never once per try."""
+
+import datetime as dt
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from organisations import notifying
+from organisations.notification_models import Notice
+from registries.models import Alarm, Registry, RegistryTest
+from servers.verdicts import Verdict
+
+Kind = Alarm.Kind
+# A cloud that stumbles once or twice is nobody's concern while the old token lives.
+FAILURES_BEFORE_ALARM = 3
+WARN_DAYS = (14, 3, 1, 0)
+# Where the registry or the account is at fault; below stand the server's own troubles.
+RUNGS_OF_REGISTRY = frozenset({"token", "login", "pull"})
+
+
+def refresh_failed(registry: Registry, verdict: Verdict, *, will_retry: bool) -> None:
+    """A token could not be minted. `registry` is as it was before this failure."""
+    if will_retry and registry.refresh_failures + 1 < FAILURES_BEFORE_ALARM:
+        return
+    outlook = "dokreg goes on trying." if will_retry else "dokreg does not try again by itself."
+    left = f" The present token works until {_time(registry.token_expires_at)}." if registry.has_token else ""
+    text = f"{verdict.cause} {verdict.fix} {outlook}{left}"
+    _raise(registry, Kind.REFRESH_FAILING, f"{registry.name}: no new token", text, level=Notice.Level.WARNING)
+
+
+def token_came(registry: Registry) -> None:
+    """A token was minted after failures."""
+    _clear(registry, Kind.REFRESH_FAILING, Kind.TOKEN_EXPIRED, told=f"{registry.name} has a fresh token again.")
+
+
+def tested(test: RegistryTest) -> None:
+    """A test of a saved registry is over: has it stopped working, does it work again?"""
+    registry = test.registry
+    if registry is None or test.credentials_mark != registry.credentials_mark:
+        return
+    if test.state == RegistryTest.State.PASSED:
+        works_again(registry, test.place)
+    elif test.state == RegistryTest.State.FAILED and test.failing_rung is not None:
+        rung = test.failing_rung
+        worked = registry.tests.filter(state=RegistryTest.State.PASSED, credentials_mark=registry.credentials_mark)
+        if rung["name"] in RUNGS_OF_REGISTRY and worked.exists():
+            stopped_working(registry, test.place, f"{rung['cause']} {rung['fix']}")
+
+
+def stopped_working(registry: Registry, place: str, text: str) -> None:
+    """A login that had worked is refused at a place."""
+    title = f"{registry.name} stopped working on {place}"
+    _raise(registry, Kind.NOT_WORKING, title, text, place=place, level=Notice.Level.FAILURE)
+
+
+def works_again(registry: Registry, place: str) -> None:
+    """A login succeeded at a place."""
+    _clear(registry, Kind.NOT_WORKING, place=place, told=f"{registry.name} works again on {place}.")
+
+
+def credentials_saved(registry: Registry) -> None:
+    """What was wrong with the old credentials says nothing of the new ones."""
+    Alarm.objects.filter(registry=registry, cleared_at=None).update(cleared_at=timezone.now())
+
+
+def watch() -> None:
+    """Look for what nothing but time brings about: tokens that have ended, secrets that are about to."""
+    now = timezone.now()
+    unwell = Registry.objects.filter(refresh_failures__gt=0, token_expires_at__lte=now)
+    for registry in unwell.exclude(_has_open(Kind.TOKEN_EXPIRED)).select_related("organisation"):
+        text = "No new one could be minted before. Servers and deployments that use it are refused."
+        _raise(registry, Kind.TOKEN_EXPIRED, f"{registry.name}: the token has expired", text)
+    ends = Registry.objects.filter(secret_ends_on__lte=now.date() + dt.timedelta(days=max(WARN_DAYS)))
+    for registry in ends.select_related("organisation"):
+        _warn_of_end(registry)
+
+
+def open_alarms(registry: Registry) -> list[Alarm]:
+    """What is wrong now, the oldest first."""
+    return list(registry.alarms.filter(cleared_at=None).order_by("created_at"))
+
+
+def _warn_of_end(registry: Registry) -> None:
+    """Once at each of the stages; whoever comes late to a stage is told of the latest alone."""
+    assert registry.secret_ends_on is not None  # noqa: S101 - the query says so
+    days = (registry.secret_ends_on - timezone.now().date()).days
+    stage = min(day for day in WARN_DAYS if day >= days) if days > 0 else 0
+    told = Alarm.objects.filter(registry=registry, kind=Kind.ENDS_SOON, cleared_at=None)
+    if told.filter(stage__lte=stage).exists():
+        return
+    when = "today" if days == 0 else f"in {days} day{'s' if days > 1 else ''}" if days > 0 else "in the past"
+    title = f"{registry.name}: the {registry.provider.secret_name.lower()} ends {when}"
+    text = f"It ends on {registry.secret_ends_on:%-d %B %Y}. Make a new one and enter it on the registry's page."
+    level = Notice.Level.WARNING if days > 0 else Notice.Level.FAILURE
+    with transaction.atomic():
+        if told.update(stage=stage, text=text):
+            _tell(registry, title, text, level)
+        else:
+            _raise(registry, Kind.ENDS_SOON, title, text, stage=stage, level=level)
+
+
+def _raise(
+    registry: Registry,
+    kind: str,
+    title: str,
+    text: str,
+    *,
+    place: str = "",
+    stage: int = 0,
+    level: str = Notice.Level.FAILURE,
+) -> None:
+    """Open an alarm and tell people, unless one of this kind is open already."""
+    try:
+        with transaction.atomic():
+            Alarm.objects.create(
+                organisation_id=registry.organisation_id,
+                registry=registry,
+                kind=kind,
+                text=text,
+                place=place,
+                stage=stage,
+            )
+            _tell(registry, title, text, level)
+    except IntegrityError:
+        return
+
+
+def _clear(registry: Registry, *kinds: str, told: str, place: str = "") -> None:
+    alarms = Alarm.objects.filter(registry=registry, kind__in=kinds, cleared_at=None)
+    if place:
+        alarms = alarms.filter(place=place)
+    with transaction.atomic():
+        if alarms.update(cleared_at=timezone.now()):
+            _tell(registry, told, "", Notice.Level.SUCCESS)
+
+
+def _tell(registry: Registry, title: str, text: str, level: str) -> None:
+    notifying.notify(
+        organisation=registry.organisation, level=level, title=title, text=text, path=registry.get_absolute_url()
+    )
+
+
+def _has_open(kind: str) -> Q:
+    open_ones = Alarm.objects.filter(kind=kind, cleared_at=None)
+    return Q(pk__in=open_ones.values("registry"))
+
+
+def _time(at: dt.datetime | None) -> str:
+    return f"{at:%-d %B %Y, %H:%M} UTC" if at else ""

@@ -1,0 +1,120 @@
+"""Check drift: which logins a server's Docker config really holds, beside those that it is to hold."""
+
+from typing import Any
+
+from django.db import transaction
+from servers.docker_config import FoundLogin
+
+from organisations import audit
+from organisations.models import User
+from registries import kinds, saving
+from registries.models import ConfigCheck, Login, Registry, credentials_mark
+from servers import docker, docker_config, runs
+from servers.ladder import Ladder
+from servers.models import Server
+from servers.testing import climb_all
+
+STEPS = (("ssh", "SSH"), ("config", "Docker config"))
+Finding = dict[str, Any]
+
+
+def ask(*, server: Server, asked_by: User, adopts: dict[str, str] | None = None) -> ConfigCheck:
+    """Queue a look into a server's config. `adopts` names the host and folder of one login that goes into a draft."""
+    from registries.tasks import run_config_check
+
+    with transaction.atomic():
+        check = ConfigCheck.objects.create(
+            organisation=server.organisation,
+            server=server,
+            asked_by=asked_by,
+            adopts=adopts or {},
+            rungs=Ladder(STEPS, save=lambda _rungs: None).rungs,
+        )
+        audit.record("asked for a check of the Docker config", server, actor=asked_by)
+        runs.send(run_config_check, check)
+    return check
+
+
+def run(check_id: str) -> None:
+    """Run a queued check; leaves quietly if it is gone, or another worker has it."""
+    check = runs.claim(ConfigCheck, check_id)
+    if check is None:
+        return
+    server = Server.objects.select_related("ssh_key", "organisation").get(pk=check.server_id)
+    ladder = Ladder(STEPS, save=lambda rungs: runs.save_rungs(check, rungs))
+    found: list[FoundLogin] = []
+    climb_all(ladder, server, lambda: _read(server, ladder, found))
+    findings = [] if ladder.has_failed else compare(server, found)
+    adopted = next((login for login in found if _is(login, check.adopts)), None)
+    draft = _draft(check, adopted) if adopted is not None and check.asked_by is not None else None
+    runs.finish(check, ladder.verdict, failed=ladder.has_failed, findings=findings, draft=draft)
+
+
+def compare(server: Server, found: list[FoundLogin]) -> list[Finding]:
+    """What was found beside what is to be there; what needs attention comes first."""
+    rows = server.logins.exclude(state=Login.State.LEAVING).select_related("registry")
+    expected = {(login.folder, login.url): login for login in rows}
+    known = _known_marks(server)
+    findings = [_finding(login, expected.pop((login.folder, login.registry), None), known) for login in found]
+    findings += [
+        _row(login.url, login.username, login.folder, "missing", login.registry)
+        for login in expected.values()
+        if login.logged_in_at is not None
+    ]
+    order = ("missing", "outdated", "foreign", "known", "held")
+    return sorted(findings, key=lambda finding: (order.index(finding["state"]), finding["host"]))
+
+
+def _read(server: Server, ladder: Ladder, found: list[FoundLogin]) -> None:
+    host = docker.host_of(server)
+    folders = set(server.logins.exclude(folder="").values_list("folder", flat=True))
+    found += docker_config.read_logins(host)
+    ladder.passed("ssh")
+    for folder in sorted(folders):
+        found += docker_config.read_logins(host, folder=folder)
+    ladder.passed("config", fact=f"{len(found)} login{'' if len(found) == 1 else 's'}")
+
+
+def _finding(login: FoundLogin, expected: Login | None, known: dict[str, Registry]) -> Finding:
+    mark = credentials_mark(url=login.registry, username=login.username, password=login.password)
+    if expected is not None:
+        is_ours = mark == expected.mark if login.password else login.username in {"", expected.username}
+        state = "held" if is_ours else "outdated"
+        return _row(login.registry, login.username, login.folder, state, expected.registry)
+    registry = known.get(mark)
+    return _row(login.registry, login.username, login.folder, "known" if registry else "foreign", registry)
+
+
+def _row(host: str, username: str, folder: str, state: str, registry: Registry | None) -> Finding:
+    return {
+        "host": host,
+        "username": username,
+        "folder": folder,
+        "state": state,
+        "registry": registry.pk if registry else "",
+        "registry_name": registry.name if registry else "",
+    }
+
+
+def _known_marks(server: Server) -> dict[str, Registry]:
+    """Saved registries by what docker login is given for them."""
+    registries = Registry.objects.of(server.organisation).exclude(login_mark="")
+    return {registry.login_mark: registry for registry in registries}
+
+
+def _is(login: FoundLogin, adopts: dict[str, str]) -> bool:
+    return bool(adopts) and (login.registry, login.folder) == (adopts.get("host"), adopts.get("folder"))
+
+
+def _draft(check: ConfigCheck, login: FoundLogin) -> Any:
+    """What the person who asked goes on with in the form of a new registry."""
+    assert check.asked_by is not None  # noqa: S101 - the caller has looked
+    kind = kinds.for_host(login.registry)
+    values = {
+        "kind": kind.slug,
+        "url": login.registry,
+        "username": login.username,
+        "method": kind.method_of_pasted(login.username) or "stored",
+        "note": f"Read from the Docker config of {check.server}.",
+    }
+    return saving.keep_draft(organisation=check.organisation, by=check.asked_by, values=values, password=login.password)

@@ -1,0 +1,114 @@
+"""Credentials in use: what is stored for a registry, and what `docker login` is given in the end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from django.utils import timezone
+
+from registries import kinds
+from registries.kinds.methods import Method, Minted
+from registries.models import Registry, Rotation, credentials_mark
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a person gave: a kind's slug, the normalised host, the account, its secret, and where images lie.
+
+    With a `method`, tokens are minted with the secret; without, the secret itself is what Docker gets.
+    """
+
+    kind: str
+    url: str
+    username: str
+    password: str = field(repr=False)
+    image_prefix: str = ""
+    method: str = ""
+    account: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def mark(self) -> str:
+        """Tells equal credentials apart from others, and nothing else."""
+        return credentials_mark(
+            url=self.url, username=self.username, password=self.password, method=self.method, account=self.account
+        )
+
+    @property
+    def minting(self) -> Method | None:
+        return kinds.get(self.kind).method(self.method)
+
+    @property
+    def as_it_is(self) -> "DockerLogin":
+        """The secret itself, where no token is minted with it."""
+        return DockerLogin(self.url, self.username, self.password)
+
+    def mint(self) -> Minted:
+        """A new token from the cloud; it is saved nowhere. Raises MintFailed."""
+        method = self.minting
+        assert method is not None  # noqa: S101 - asked for only where tokens are minted
+        return method.mint(host=self.url, account=self.account, secret=self.password)
+
+
+@dataclass(frozen=True, slots=True)
+class DockerLogin:
+    """What `docker login` is given. Without a username the password stands for it as well."""
+
+    registry: str
+    username: str
+    password: str = field(repr=False)
+
+    @property
+    def mark(self) -> str:
+        """Tells whether a server was logged in with just this."""
+        return credentials_mark(url=self.registry, username=self.username, password=self.password)
+
+
+def stored(registry: Registry) -> Credentials:
+    """The stored credentials, opened; raises SecretUnreadable."""
+    return Credentials(
+        kind=registry.kind,
+        url=registry.url,
+        username=registry.username,
+        password=registry.open_password(),
+        image_prefix=registry.image_prefix,
+        method=registry.method,
+        account=registry.account,
+    )
+
+
+def staged(rotation: Rotation) -> Credentials:
+    """The new credentials of a registry that are not switched to yet, opened; raises SecretUnreadable."""
+    return Credentials(
+        kind=rotation.registry.kind,
+        url=rotation.url,
+        username=rotation.username,
+        password=rotation.password.reveal() if rotation.password else "",
+        image_prefix=rotation.registry.image_prefix,
+        method=rotation.method,
+        account=rotation.account,
+    )
+
+
+def take(registry: Registry, *, password: str) -> None:
+    """Note on the row, unsaved, what follows from new credentials: facts, marks, no token yet, one due at once."""
+    now = timezone.now()
+    what = stored(registry)
+    method = registry.minting
+    registry.secret_changed_at = now
+    registry.secret_fact = (
+        method.describe(account=registry.account, secret=password)
+        if method
+        else registry.provider.describe_secret(password, registry.username) or ""
+    )
+    registry.credentials_mark = what.mark
+    registry.login_mark = "" if method else what.as_it_is.mark
+    registry.token = registry.token_issued_at = registry.token_expires_at = None
+    registry.refresh_due_at = now if method else None
+    registry.refresh_failures = 0
+
+
+# The columns that `take` writes, and those that it is about.
+COLUMNS = (
+    "url", "username", "method", "account", "password", "secret_ends_on", "secret_changed_at", "secret_fact",
+    "credentials_mark", "login_mark", "token", "token_issued_at", "token_expires_at", "refresh_due_at",
+    "refresh_failures",
+)  # fmt: skip

@@ -1,0 +1,245 @@
+"""New credentials for a registry in use: staged, tested on every server that uses it, and only then switched to.
+
+Until every one of those servers has logged in with them the old ones stay in force. Where one could not, they stay
+as well, and people see where it failed; the new ones are kept for an hour, to switch all the same or to try again.
+"""
+
+import datetime as dt
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from dokreg.encryption import SecretUnreadable
+from dokreg.scrub import scrub
+from organisations import audit
+from organisations.models import User
+from registries import alarms, batches, credentials, logins, tokens
+from registries.credentials import DockerLogin
+from registries.kinds.methods import Minted, MintFailed
+from registries.models import Login, Registry, RegistryTest, Rotation, TestBatch
+from servers import runs
+from servers import verdicts as host_verdicts
+from servers.ladder import MAX_WORDS
+from servers.models import Server
+from servers.verdicts import Verdict
+
+State = Rotation.State
+KEPT_FOR = dt.timedelta(hours=1)
+RESEND_AFTER = dt.timedelta(seconds=60)  # longer than minting may take
+UNDER_WAY = (State.STAGED, State.TESTING)
+UNFINISHED = (RegistryTest.State.QUEUED, RegistryTest.State.RUNNING)
+WIPED = {"password": None, "token": None, "expires_at": None}
+
+
+def is_in_use(registry: Registry) -> bool:
+    """Whether servers stay logged in with it, so that wrong credentials would do harm."""
+    return registry.logins.exclude(state=Login.State.LEAVING).exists()
+
+
+def dependents(registry: Registry) -> list[str]:
+    """What depends on a registry's credentials, a sentence each."""
+    number = registry.logins.exclude(state=Login.State.LEAVING).count()
+    if not number:
+        return []
+    return [f"{number} server{'s stay' if number > 1 else ' stays'} logged in with it."]
+
+
+def stage(*, registry: Registry, by: User) -> Rotation:
+    """Stage the credentials that stand on a registry's instance, which is not saved with them.
+
+    Takes the place of a rotation that is under way, or waits for a decision.
+    """
+    password = registry.open_password()
+    with transaction.atomic():
+        end_all(registry)
+        rotation = Rotation(
+            organisation=registry.organisation,
+            registry=registry,
+            asked_by=by,
+            url=registry.url,
+            username=registry.username,
+            method=registry.method,
+            account=registry.account,
+            secret_ends_on=registry.secret_ends_on,
+        )
+        rotation.password = password or None
+        rotation.save()
+        audit.record("staged new credentials", registry, actor=by)
+        _send(rotation)
+    return rotation
+
+
+def end_all(registry: Registry) -> None:
+    """Discard what is staged for a registry."""
+    for rotation in registry.rotations.filter(Q(state__in=UNDER_WAY) | Q(expires_at__isnull=False)):
+        discard(rotation)
+
+
+def discard(rotation: Rotation) -> None:
+    """Forget staged credentials; the old ones stay."""
+    with transaction.atomic():
+        Rotation.objects.filter(pk=rotation.pk).exclude(state=State.SWITCHED).update(
+            state=State.DISCARDED, finished_at=timezone.now(), **WIPED
+        )
+        rotation.tests.filter(state=RegistryTest.State.QUEUED, sent_at=None).delete()
+
+
+def prepare(rotation_id: str) -> None:
+    """Mint the first token if there is one, and ask for the tests; leaves quietly if another worker has done it."""
+    now = timezone.now()
+    waits = Q(sent_at=None) | Q(sent_at__lte=now - RESEND_AFTER)
+    if not Rotation.objects.filter(waits, pk=rotation_id, state=State.STAGED).update(sent_at=now):
+        return
+    rotation = Rotation.objects.select_related("registry__organisation", "asked_by").get(pk=rotation_id)
+    try:
+        what = credentials.staged(rotation)
+        minted = what.mint() if what.method else None
+    except MintFailed as error:
+        _keep_old(rotation, error.verdict, words=scrub(error.words, [what.password])[:MAX_WORDS])
+        return
+    except SecretUnreadable:
+        _keep_old(rotation, host_verdicts.secret_unreadable())
+        return
+    with transaction.atomic():
+        if minted is not None:
+            rotation.token = minted.secret
+        changed = Rotation.objects.filter(pk=rotation_id, state=State.STAGED).update(
+            state=State.TESTING,
+            token=rotation.token,
+            username=minted.username if minted else rotation.username,
+            token_issued_at=minted.issued_at if minted else None,
+            token_expires_at=minted.expires_at if minted else None,
+        )
+        if changed:
+            _plan_tests(rotation)
+
+
+def after(test: RegistryTest) -> None:
+    """A test of staged credentials is over."""
+    if test.rotation_id is not None:
+        settle(test.rotation_id)
+
+
+def settle(rotation_id: str) -> None:
+    """Switch once every test has passed; keep the old credentials once one has not."""
+    with transaction.atomic():
+        rotation = (
+            Rotation.objects.select_for_update(of=("self",))
+            .select_related("registry__organisation", "asked_by")
+            .filter(pk=rotation_id, state=State.TESTING)
+            .first()
+        )
+        if rotation is None or rotation.tests.filter(state__in=UNFINISHED).exists():
+            return
+        if rotation.tests.exclude(state=RegistryTest.State.PASSED).exists():
+            _keep_old(rotation, None)
+        else:
+            _switch(rotation, by=rotation.asked_by)
+
+
+def switch_anyway(rotation: Rotation, *, by: User) -> bool:
+    """Switch although not every server could log in; False if it cannot be any more."""
+    with transaction.atomic():
+        found = (
+            Rotation.objects.select_for_update(of=("self",))
+            .select_related("registry__organisation")
+            .filter(pk=rotation.pk, state=State.KEPT, expires_at__gt=timezone.now())
+            .first()
+        )
+        if found is None:
+            return False
+        _switch(found, by=by)
+    return True
+
+
+def sweep() -> None:
+    """Send again what nobody took up, settle what nobody settled, wipe what was kept long enough."""
+    now = timezone.now()
+    stuck = Rotation.objects.filter(state=State.STAGED, created_at__lt=now - runs.RESEND_AFTER)
+    for rotation in stuck.filter(Q(sent_at=None) | Q(sent_at__lte=now - RESEND_AFTER)):
+        _send(rotation)
+    for rotation_id in Rotation.objects.filter(state=State.TESTING).values_list("pk", flat=True):
+        settle(rotation_id)
+    Rotation.objects.filter(state=State.KEPT, expires_at__lte=now).update(**WIPED)
+
+
+def _places(registry: Registry) -> list[Server]:
+    """The servers that use a registry: those that stay logged in, and the one where it is tested."""
+    holding = registry.logins.exclude(state=Login.State.LEAVING).values("server")
+    return list(Server.objects.filter(Q(pk__in=holding) | Q(pk=registry.server_id)))
+
+
+def _plan_tests(rotation: Rotation) -> None:
+    """A test of the staged credentials on each server; they are no tests of the registry until it is switched."""
+    servers = _places(rotation.registry)
+    batch = TestBatch.objects.create(
+        organisation=rotation.organisation, registry=rotation.registry, asked_by=rotation.asked_by, total=len(servers)
+    )
+    RegistryTest.objects.bulk_create(
+        RegistryTest(
+            organisation=rotation.organisation,
+            rotation=rotation,
+            batch=batch,
+            server=server,
+            server_name=server.name,
+            kind=rotation.registry.kind,
+            url=rotation.url,
+            username=rotation.username,
+            image_prefix=rotation.registry.image_prefix,
+            method=rotation.method,
+            account=rotation.account,
+            asked_by=rotation.asked_by,
+            sent_at=None,
+        )
+        for server in servers
+    )
+    transaction.on_commit(batches.pump)
+
+
+def _switch(rotation: Rotation, *, by: User | None) -> None:
+    registry = rotation.registry
+    registry.url, registry.username = rotation.url, rotation.username
+    registry.method, registry.account = rotation.method, rotation.account
+    registry.secret_ends_on = rotation.secret_ends_on
+    password = rotation.password.reveal() if rotation.password else ""
+    registry.password = password or None
+    credentials.take(registry, password=password)
+    _take_token(registry, rotation)
+    registry.save(update_fields=credentials.COLUMNS)
+    Rotation.objects.filter(pk=rotation.pk).update(state=State.SWITCHED, finished_at=timezone.now(), **WIPED)
+    rotation.tests.update(registry=registry, credentials_mark=registry.credentials_mark)
+    alarms.credentials_saved(registry)
+    audit.record("switched to new credentials", registry, actor=by)
+    logins.renew(registry)
+
+
+def _take_token(registry: Registry, rotation: Rotation) -> None:
+    """The token that was tested goes on being used."""
+    if rotation.token is None or rotation.token_issued_at is None or rotation.token_expires_at is None:
+        return
+    minted = Minted(rotation.username, rotation.token.reveal(), rotation.token_issued_at, rotation.token_expires_at)
+    registry.token = minted.secret
+    registry.token_issued_at, registry.token_expires_at = minted.issued_at, minted.expires_at
+    registry.refresh_due_at = tokens.due_after(minted)
+    registry.login_mark = DockerLogin(registry.url, minted.username, minted.secret).mark
+
+
+def _keep_old(rotation: Rotation, verdict: Verdict | None, *, words: str = "") -> None:
+    now = timezone.now()
+    changed = Rotation.objects.filter(pk=rotation.pk, state__in=UNDER_WAY).update(
+        state=State.KEPT,
+        finished_at=now,
+        expires_at=now + KEPT_FOR,
+        cause=verdict.cause if verdict else "",
+        fix=verdict.fix if verdict else "",
+        words=words,
+    )
+    if changed:
+        audit.record("kept the old credentials", rotation.registry, actor=rotation.asked_by)
+
+
+def _send(rotation: Rotation) -> None:
+    from registries.tasks import prepare_rotation
+
+    transaction.on_commit(lambda: runs.send_id(prepare_rotation, rotation.pk))

@@ -1,0 +1,244 @@
+"""Short-lived tokens: minted before they are needed, kept while they live, minted anew long before they end.
+
+A refresh is a row (`TokenRefresh`), and never more than one is under way for a registry: the database says so. The
+dispatcher makes rows for what is due, a few at a time; whoever needs a token at once makes the same row and runs it
+in place. So two beats, ten workers and a click together ask the cloud once.
+"""
+
+import datetime as dt
+import random
+import time
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, F, OuterRef
+from django.utils import timezone
+
+from dokreg.backoff import pause
+from organisations import audit
+from organisations.models import User
+from registries import alarms, credentials, logins
+from registries.credentials import DockerLogin
+from registries.kinds.methods import MINT_DEADLINE, Minted, MintFailed
+from registries.models import Registry, TokenRefresh
+from servers import runs
+from servers import verdicts as host_verdicts
+from servers.ladder import Ladder
+from servers.testing import climb_all
+from servers.verdicts import Verdict
+
+STEPS = (("token", "Token"),)
+ACTIVE = (TokenRefresh.State.QUEUED, TokenRefresh.State.RUNNING)
+DUE_AT = 0.8  # of a token's life
+JITTER = 0.1  # of that, so that what was saved together is not due together
+# With less than this left, or this part of its life, a token is not handed to anybody any more.
+MARGIN, MARGIN_OF_LIFE = dt.timedelta(minutes=10), 0.15
+FIRST_PAUSE, LONGEST_PAUSE = dt.timedelta(seconds=30), dt.timedelta(minutes=15)
+# A cloud may need this long to know a key that was just made; until then "unknown key" is no final word.
+NEW_KEY = dt.timedelta(minutes=2)
+LOOK_EVERY_SECONDS = 0.1
+HISTORY = dt.timedelta(days=30)
+PRUNED_AT_ONCE = 500
+
+
+class TokenMissing(Exception):
+    """There is no token that lives, and none could be minted; `verdict` and `words` say why."""
+
+    def __init__(self, verdict: Verdict, words: str = "") -> None:
+        super().__init__(verdict.cause)
+        self.verdict = verdict
+        self.words = words
+
+
+def ask(*, registry: Registry, reason: str, asked_by: User | None = None) -> TokenRefresh:
+    """Queue a refresh; the one that is under way, if there is one."""
+    from registries.tasks import refresh_token
+
+    with transaction.atomic():
+        refresh, is_new = _row_for(registry, reason=reason, asked_by=asked_by)
+        if is_new:
+            if reason == TokenRefresh.Reason.ASKED:
+                audit.record("asked for a token", registry, actor=asked_by)
+            runs.send(refresh_token, refresh)
+    return refresh
+
+
+def dispatch() -> int:
+    """Queue refreshes of what is due, as many as may run at once; answers how many.
+
+    Called each minute by beat, and whenever a refresh ends, so that the next one takes its place.
+    """
+    room = settings.DOKREG_REFRESHES_AT_ONCE - TokenRefresh.objects.filter(state__in=ACTIVE).count()
+    if room <= 0:
+        return 0
+    due = _due().select_related("organisation").order_by("refresh_due_at")[:room]
+    for registry in due:
+        ask(registry=registry, reason=TokenRefresh.Reason.DUE)
+    return len(due)
+
+
+def run(refresh_id: str) -> None:
+    """Run a queued refresh; leaves quietly if it is gone, or another worker has it, or it is needed no more."""
+    refresh = runs.claim(TokenRefresh, refresh_id)
+    if refresh is None:
+        return
+    registry = Registry.objects.select_related("organisation").get(pk=refresh.registry_id)
+    if not _is_needed(registry, refresh.reason):
+        refresh.delete()
+        return
+    ladder = Ladder(STEPS, save=lambda _rungs: None)
+    minted: list[Minted] = []
+    problem: list[MintFailed] = []
+    climb_all(ladder, None, lambda: _mint(registry, ladder, minted, problem))
+    refresh.rungs = ladder.rungs
+    if minted:
+        _keep(registry, refresh, minted[0])
+    else:
+        _note_failure(registry, refresh, ladder.verdict, problem[0].retry_after if problem else None)
+
+
+def docker_login(registry: Registry, *, insist: bool = True) -> DockerLogin:
+    """What `docker login` is given for a registry; a token that is about to end is minted anew first.
+
+    Without `insist` the cloud is not asked while refreshing fails and waits for its next try. Takes up to
+    MINT_DEADLINE seconds, outside of transactions. Raises TokenMissing, SecretUnreadable.
+    """
+    if not registry.method:
+        return credentials.stored(registry).as_it_is
+    if not _is_good_for_now(registry) and (insist or not registry.refresh_failures):
+        _refresh_in_place(registry)
+        registry.refresh_from_db()
+    if not registry.has_token:
+        raise _missing(registry)
+    assert registry.token is not None  # noqa: S101 - has_token
+    return DockerLogin(registry.url, registry.username, registry.token.reveal())
+
+
+def due_after(minted: Minted) -> dt.datetime:
+    """When a token is to be replaced: at 80 % of its life, or up to a tenth of that earlier."""
+    life = minted.expires_at - minted.issued_at
+    return minted.issued_at + life * DUE_AT * (1 - random.uniform(0, JITTER))  # noqa: S311 - spreads load
+
+
+def prune() -> None:
+    """Forget refreshes of long ago, a batch at a time."""
+    old = TokenRefresh.objects.filter(created_at__lt=timezone.now() - HISTORY).exclude(state__in=ACTIVE)
+    TokenRefresh.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:PRUNED_AT_ONCE])).delete()
+
+
+def _due() -> Any:
+    under_way = TokenRefresh.objects.filter(registry=OuterRef("pk"), state__in=ACTIVE)
+    return Registry.objects.filter(~Exists(under_way), refresh_due_at__lte=timezone.now())
+
+
+def _row_for(registry: Registry, *, reason: str, asked_by: User | None) -> tuple[TokenRefresh, bool]:
+    """The refresh that is under way, or a new row."""
+    under_way = TokenRefresh.objects.filter(registry=registry, state__in=ACTIVE)
+    while (found := under_way.first()) is None:
+        try:
+            with transaction.atomic():
+                refresh = TokenRefresh.objects.create(
+                    organisation_id=registry.organisation_id, registry=registry, reason=reason, asked_by=asked_by
+                )
+        except IntegrityError:
+            continue  # somebody else was a moment faster
+        return refresh, True
+    return found, False
+
+
+def _is_needed(registry: Registry, reason: str) -> bool:
+    """Whether nobody has minted since the refresh was asked for."""
+    if not registry.method:
+        return False
+    if reason == TokenRefresh.Reason.DUE:
+        return registry.refresh_due_at is not None and registry.refresh_due_at <= timezone.now()
+    return reason != TokenRefresh.Reason.NEEDED or not _is_good_for_now(registry)
+
+
+def _is_good_for_now(registry: Registry) -> bool:
+    if not registry.has_token or registry.token_expires_at is None or registry.token_issued_at is None:
+        return False
+    life = registry.token_expires_at - registry.token_issued_at
+    return registry.token_expires_at - timezone.now() > min(MARGIN, life * MARGIN_OF_LIFE)
+
+
+def _mint(registry: Registry, ladder: Ladder, minted: list[Minted], problem: list[MintFailed]) -> None:
+    what = credentials.stored(registry)
+    ladder.hide(what.password)
+    try:
+        token = what.mint()
+    except MintFailed as error:
+        problem.append(error)
+        ladder.failed("token", error.verdict, words=error.words)
+    else:
+        minted.append(token)
+        ladder.passed("token")
+
+
+def _keep(registry: Registry, refresh: TokenRefresh, minted: Minted) -> None:
+    """Save a token, unless it was minted with credentials that are no longer the registry's."""
+    was_unwell = bool(registry.refresh_failures) or not registry.has_token
+    registry.token = minted.secret
+    registry.login_mark = DockerLogin(registry.url, minted.username, minted.secret).mark
+    with transaction.atomic():
+        if not runs.finish(refresh, None, failed=False, issued_at=minted.issued_at, expires_at=minted.expires_at):
+            return
+        changed = _same(registry).update(
+            token=registry.token,
+            username=minted.username,
+            token_issued_at=minted.issued_at,
+            token_expires_at=minted.expires_at,
+            refresh_due_at=due_after(minted),
+            refresh_failures=0,
+            last_refresh=refresh,
+            login_mark=registry.login_mark,
+        )
+        if not changed:
+            return
+        if was_unwell:
+            alarms.token_came(registry)
+        logins.renew(registry)
+
+
+def _note_failure(
+    registry: Registry, refresh: TokenRefresh, verdict: Verdict | None, retry_after: float | None
+) -> None:
+    verdict = verdict or host_verdicts.internal_error()
+    is_final = verdict.permanent and timezone.now() - registry.secret_changed_at > NEW_KEY
+    usual = pause(registry.refresh_failures, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
+    wait = dt.timedelta(seconds=retry_after) if retry_after else usual
+    with transaction.atomic():
+        if not runs.finish(refresh, verdict, failed=True):
+            return
+        _same(registry).update(
+            refresh_failures=F("refresh_failures") + 1,
+            refresh_due_at=None if is_final else timezone.now() + wait,
+            last_refresh=refresh,
+        )
+        alarms.refresh_failed(registry, verdict, will_retry=not is_final)
+
+
+def _same(registry: Registry) -> Any:
+    """The row, if its credentials are still those that were minted with."""
+    return Registry.objects.filter(pk=registry.pk, credentials_mark=registry.credentials_mark)
+
+
+def _refresh_in_place(registry: Registry) -> None:
+    """Refresh now, or wait for whoever is at it."""
+    refresh, _is_new = _row_for(registry, reason=TokenRefresh.Reason.NEEDED, asked_by=None)
+    run(refresh.pk)
+    end = time.monotonic() + MINT_DEADLINE + runs.RESEND_AFTER.total_seconds()
+    under_way = TokenRefresh.objects.filter(pk=refresh.pk, state__in=ACTIVE)
+    while under_way.exists() and time.monotonic() < end:
+        time.sleep(LOOK_EVERY_SECONDS)
+
+
+def _missing(registry: Registry) -> TokenMissing:
+    """Why there is no token: what the last try said."""
+    last = registry.last_refresh
+    rung = last.failing_rung if last else None
+    if last is None or rung is None:
+        return TokenMissing(host_verdicts.internal_error())
+    verdict = Verdict(last.verdict, rung["cause"], rung["fix"], permanent=False, subject="credentials")
+    return TokenMissing(verdict, rung["words"])
