@@ -14,6 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dokreg.settings")
 
 log = logging.getLogger(__name__)
 SWEEP_SECONDS = 15
+DISPATCH_SECONDS = 60
 BEAT_RESTART_SECONDS = 5
 BEAT_HEARTBEAT_SECONDS = 10
 WORKER_HEARTBEAT_SECONDS = 10
@@ -22,7 +23,7 @@ app = Celery("dokreg")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
-    f"sweep {name}": {
+    f"sweep {name}.{thing}": {
         "task": f"{name}.tasks.sweep_{thing}",
         "schedule": SWEEP_SECONDS,
         # A sweep that waits longer than its period would only run beside the next one.
@@ -32,7 +33,17 @@ app.conf.beat_schedule = {
         ("organisations", "notifications"),
         ("servers", "server_tests"),
         ("registries", "registry_tests"),
+        ("registries", "token_refreshes"),
+        ("registries", "logins"),
+        ("registries", "rotations"),
+        ("registries", "config_checks"),
     )
+} | {
+    "dispatch refreshes": {
+        "task": "registries.tasks.dispatch_refreshes",
+        "schedule": DISPATCH_SECONDS,
+        "options": {"expires": DISPATCH_SECONDS - 1},
+    }
 }
 
 

@@ -269,7 +269,13 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     f"{app}.tasks.{name}": {"queue": "ssh"}
-    for app, name in (("servers", "run_server_test"), ("registries", "run_registry_test"), ("registries", "tidy_after"))
+    for app, name in (
+        ("servers", "run_server_test"),
+        ("registries", "run_registry_test"),
+        ("registries", "run_config_check"),
+        ("registries", "sync_logins"),
+        ("registries", "tidy_after"),
+    )
 }
 CELERY_TASK_TIME_LIMIT = 120
 CELERY_TASK_SOFT_TIME_LIMIT = 100

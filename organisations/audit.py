@@ -21,13 +21,20 @@ from organisations.notification_models import NotificationChannel
 # Every event that `record` is called with, so that the audit page can offer them.
 EVENTS = (
     "accepted",
+    "asked for a check of the Docker config",
     "asked for a test",
+    "asked for a token",
+    "cancelled tests",
     "changed the password",
+    "chose the servers to log in",
     "confirmed the host key",
     "ended all sessions",
+    "kept the old credentials",
     "sign-in refused",
     "signed in",
     "signed out",
+    "staged new credentials",
+    "switched to new credentials",
 )
 
 

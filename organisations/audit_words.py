@@ -39,9 +39,16 @@ OWN_VERBS = {
 # Where the button does not say Delete.
 DELETE_VERBS: dict[type[Model], str] = {Membership: "removed", Invitation: "revoked"}
 EVENT_WORDS = {
+    "asked for a check of the Docker config": "asked for a check of the Docker config of",
     "asked for a test": "asked for a test of",
+    "asked for a token": "asked for a token for",
+    "cancelled tests": "cancelled tests of",
+    "chose the servers to log in": "chose the servers that stay logged in to",
     "confirmed the host key": "confirmed the host key of",
+    "kept the old credentials": "kept the old credentials of",
     "sign-in refused": "was refused a sign-in as",
+    "staged new credentials": "staged new credentials for",
+    "switched to new credentials": "switched to new credentials of",
 }
 KIND_NAMES = {"membership": "member"}
 # Their own names say already what they are.

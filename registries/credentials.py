@@ -88,22 +88,25 @@ def staged(rotation: Rotation) -> Credentials:
     )
 
 
-def take(registry: Registry, *, password: str) -> None:
+def take(registry: Registry, *, secret_is_new: bool) -> None:
     """Note on the row, unsaved, what follows from new credentials: facts, marks, no token yet, one due at once."""
     now = timezone.now()
     what = stored(registry)
-    method = registry.minting
-    registry.secret_changed_at = now
-    registry.secret_fact = (
-        method.describe(account=registry.account, secret=password)
-        if method
-        else registry.provider.describe_secret(password, registry.username) or ""
-    )
+    if secret_is_new or what.method:
+        registry.secret_changed_at = now
+    registry.secret_fact = _fact(what)
     registry.credentials_mark = what.mark
-    registry.login_mark = "" if method else what.as_it_is.mark
+    registry.login_mark = "" if what.method else what.as_it_is.mark
     registry.token = registry.token_issued_at = registry.token_expires_at = None
-    registry.refresh_due_at = now if method else None
+    registry.refresh_due_at = now if what.method else None
     registry.refresh_failures = 0
+
+
+def _fact(what: Credentials) -> str:
+    """What may be shown of a secret."""
+    if what.minting is not None:
+        return what.minting.describe(account=what.account, secret=what.password)
+    return kinds.get(what.kind).describe_secret(what.password, what.username) or ""
 
 
 # The columns that `take` writes, and those that it is about.

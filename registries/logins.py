@@ -36,7 +36,7 @@ def choose(*, registry: Registry, servers: Collection[Server]) -> None:
         _leave(Login.objects.filter(pk__in=[login.pk for login in removed]))
         if added or removed:
             audit.record(
-                "chose where it stays logged in",
+                "chose the servers to log in",
                 registry,
                 added=", ".join(server.name for server in added),
                 removed=", ".join(login.server.name for login in removed),

@@ -202,9 +202,8 @@ def _switch(rotation: Rotation, *, by: User | None) -> None:
     registry.url, registry.username = rotation.url, rotation.username
     registry.method, registry.account = rotation.method, rotation.account
     registry.secret_ends_on = rotation.secret_ends_on
-    password = rotation.password.reveal() if rotation.password else ""
-    registry.password = password or None
-    credentials.take(registry, password=password)
+    registry.password = rotation.password.reveal() if rotation.password else None
+    credentials.take(registry, secret_is_new=True)
     _take_token(registry, rotation)
     registry.save(update_fields=credentials.COLUMNS)
     Rotation.objects.filter(pk=rotation.pk).update(state=State.SWITCHED, finished_at=timezone.now(), **WIPED)

@@ -31,7 +31,7 @@ def save_registry(*, registry: Registry, password: str | None, by: User) -> Rota
         return rotations.stage(registry=registry, by=by)
     with transaction.atomic():
         if is_new:
-            credentials.take(registry, password=registry.open_password())
+            credentials.take(registry, secret_is_new=password is not None)
         elif password is not None:
             registry.secret_changed_at = timezone.now()
         # Not the other columns of a row that a worker may be writing to at this moment.
