@@ -19,7 +19,6 @@ from urllib.parse import parse_qs
 import botocore.auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from tests.lab.clouds import Asked, Cloud, random_text
 from tests.lab.impostors import Answer
@@ -43,7 +42,7 @@ class Aws(Cloud):
     denied: dict[str, str] = field(default_factory=dict)  # id -> the action that it may not do
     roles: dict[str, str] = field(default_factory=dict)  # ARN -> external id, "" for none; others are refused
     assumed: list[str] = field(default_factory=list)
-    _moto: Any = field(default_factory=lambda: DomainDispatcherApplication(create_backend_app))
+    _moto: Any = field(default_factory=lambda: moto())
 
     def respond(self, asked: Asked) -> Answer:
         if asked.path == "/lab":
@@ -102,7 +101,9 @@ class Aws(Cloud):
         form = {name: values[0] for name, values in parse_qs(asked.body.decode()).items()}
         role = form.get("RoleArn", "")
         if self.roles.get(role) != form.get("ExternalId", ""):
-            said = f"User: arn:aws:iam::{ACCOUNT}:user/x is not authorized to perform: sts:AssumeRole on resource: {role}"
+            said = (
+                f"User: arn:aws:iam::{ACCOUNT}:user/x is not authorized to perform: sts:AssumeRole on resource: {role}"
+            )
             return sts_problem("AccessDenied", said, 403)
         self.assumed.append(role)
         return self._ask_moto(asked)
@@ -111,13 +112,19 @@ class Aws(Cloud):
         seen: dict[str, Any] = {}
 
         def start_response(status: str, headers: list[tuple[str, str]], *_: object) -> None:
-            seen.update(status=int(status.split()[0]), headers=dict(headers))
+            seen.update(status=int(status.split(maxsplit=1)[0]), headers=dict(headers))
 
         body = b"".join(self._moto(asked.environ | {"wsgi.input": BytesIO(asked.body)}, start_response))
         return Answer(seen["status"], body.decode(), seen["headers"].get("Content-Type", JSON))
 
     def throttled(self) -> Answer:
         return problem("ThrottlingException", "Rate exceeded")
+
+
+def moto() -> Any:
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+    return DomainDispatcherApplication(create_backend_app)
 
 
 def problem(code: str, message: str, status: int = 400) -> Answer:
