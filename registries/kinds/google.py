@@ -113,7 +113,7 @@ class ServiceAccount(_GoogleMethod):
         token_uri = key.get("token_uri", settings.DOKREG_GOOGLE_TOKEN_URL)
         if token_uri not in (*_GOOGLES_TOKEN_URLS, settings.DOKREG_GOOGLE_TOKEN_URL):
             return "The token_uri in this key is not Google's. Paste the file as Google Cloud gave it."
-        return None if _is_private_key(text_in(key, "private_key")) else "The private_key in this file is damaged."
+        return None if _is_private_key(str(key["private_key"])) else "The private_key in this file is damaged."
 
     def describe(self, *, account: Account, secret: str) -> str:
         return Google().describe_secret(secret, KEY_USERNAME) or ""

@@ -11,9 +11,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pytest_django import Settings
 
+from tests.lab.aws import Aws
+from tests.lab.azure import Azure
+from tests.lab.clouds import Cloud
 from tests.lab.engine import Engine
-from tests.lab.registry import Account, BasicRegistry, BearerRegistry, Registry, TlsRegistry
+from tests.lab.google import Google
+from tests.lab.hosts import leading_here
+from tests.lab.registry import Account, BasicRegistry, BearerRegistry, CloudRegistry, Registry, TlsRegistry
 from tests.lab.sshd import Server, lab_user, path_without_docker
 
 ALICE = Account("alice", "alice's pa55word: with spaces, $HOME and é")
@@ -132,3 +138,59 @@ def new_server(new_folder: NewFolder) -> Iterator[NewServer]:
     """Make servers for one test alone: `new_server(engine, environment=…, max_startups=None, …)`."""
     with contextlib.ExitStack() as stack:
         yield lambda *args, **options: stack.enter_context(Server(new_folder(), *args, **options))
+
+
+# Clouds. Each test that mints gets a cloud of its own, and dokreg's settings lead to it.
+
+ECR_HOST = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+ECR_PUBLIC_HOST = "public.ecr.aws"
+GOOGLE_HOST = "europe-west3-docker.pkg.dev"
+ACR_HOST = "acme.azurecr.io"
+# All names that registries may have here; more than one of a kind, for tests that need two.
+CLOUD_NAMES = (
+    ECR_HOST,
+    "123456789012.dkr.ecr.us-east-1.amazonaws.com",
+    "210987654321.dkr.ecr.eu-central-1.amazonaws.com",
+    ECR_PUBLIC_HOST,
+    GOOGLE_HOST,
+    "gcr.io",
+    ACR_HOST,
+)
+
+NewCloudRegistry = Callable[[str, Cloud], CloudRegistry]
+
+
+@pytest.fixture
+def aws(settings: Settings) -> Iterator[Aws]:
+    with Aws() as cloud:
+        settings.DOKREG_AWS_ENDPOINT_URL = cloud.url
+        yield cloud
+
+
+@pytest.fixture
+def google(settings: Settings) -> Iterator[Google]:
+    with Google() as cloud:
+        settings.DOKREG_GOOGLE_TOKEN_URL = cloud.token_url
+        settings.DOKREG_GOOGLE_METADATA_URL = cloud.url
+        yield cloud
+
+
+@pytest.fixture
+def azure(settings: Settings) -> Iterator[Azure]:
+    with Azure() as cloud:
+        settings.DOKREG_AZURE_LOGIN_URL = settings.DOKREG_ACR_EXCHANGE_URL = cloud.url
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def cloud_names() -> Iterator[None]:
+    """The names of clouds lead to this machine, for one module at a time on the whole of it."""
+    with leading_here(CLOUD_NAMES):
+        yield
+
+
+@pytest.fixture
+def new_cloud_registry(new_folder: NewFolder, cloud_names: None) -> Iterator[NewCloudRegistry]:
+    """Make registries of clouds for one test: `new_cloud_registry(ECR_HOST, aws)`; their host is the cloud's own."""
+    with contextlib.ExitStack() as stack:
+        yield lambda name, cloud: stack.enter_context(CloudRegistry(new_folder(), name, cloud))

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import bcrypt
 
 from tests.lab.certificates import Authority, Certified
+from tests.lab.clouds import Cloud
 from tests.lab.daemons import Daemon
+from tests.lab.hosts import address_of
 from tests.lab.ports import accepts_connections, address_off_loopback, free_port
 from tests.lab.tokens import ISSUER, SERVICE, TokenServer
 
@@ -101,6 +103,13 @@ def hashed(password: str) -> str:
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=4)).decode()
 
 
+def tls_files(folder: Path, certified: Certified) -> dict[str, str]:
+    certificate, key = folder / "server.crt", folder / "server.key"
+    certificate.write_text(certified.certificate_pem)
+    key.write_text(certified.key_pem)
+    return {"certificate": str(certificate), "key": str(key)}
+
+
 class TlsRegistry(BasicRegistry):
     """Like the one above, behind a certificate that no engine trusts until it is told to.
 
@@ -113,11 +122,8 @@ class TlsRegistry(BasicRegistry):
         self.certified: Certified = self.authority.certify(*(names or [self.address]), expired=expired)
 
     def settings(self) -> dict[str, Any]:
-        certificate, key = self.folder / "server.crt", self.folder / "server.key"
-        certificate.write_text(self.certified.certificate_pem)
-        key.write_text(self.certified.key_pem)
         settings = super().settings()
-        settings["http"]["tls"] = {"certificate": str(certificate), "key": str(key)}
+        settings["http"]["tls"] = tls_files(self.folder, self.certified)
         return settings
 
     @contextlib.contextmanager
@@ -156,3 +162,26 @@ class BearerRegistry(Registry):
     def stop(self) -> None:
         super().stop()
         self.tokens.stop()
+
+
+class CloudRegistry(BearerRegistry):
+    """A cloud's registry under its own name, on port 443: it lets in with the tokens of the cloud that live.
+
+    The name has to lead here (`hosts.leading_here`). Engines check no certificate on loopback.
+    """
+
+    def __init__(self, folder: Path, name: str, cloud: Cloud) -> None:
+        super().__init__(folder, ())
+        self.public_name = name
+        self.address, self.port = address_of(name), 443
+        self.tokens.accepts = cloud.accepts
+        self.certified = Authority().certify(name)
+
+    @property
+    def host(self) -> str:
+        return self.public_name
+
+    def settings(self) -> dict[str, Any]:
+        settings = super().settings()
+        settings["http"] |= {"addr": f"{self.address}:{self.port}", "tls": tls_files(self.folder, self.certified)}
+        return settings

@@ -30,10 +30,14 @@ Grants = dict[str, frozenset[str]]
 
 @dataclass
 class TokenServer:
-    """Its tables may be changed while it runs; a person without an entry in `grants` may do everything."""
+    """Its tables may be changed while it runs; a person without an entry in `grants` may do everything.
+
+    `accepts`, where given, is asked in the place of the passwords.
+    """
 
     passwords: dict[str, str]
     grants: dict[str, Grants] = field(default_factory=dict)
+    accepts: Callable[[str, str], bool] | None = None
     signer: Certified = field(default_factory=lambda: Certified.self_signed(ISSUER))
     port: int = field(default_factory=free_port)
     issued: int = 0
@@ -76,7 +80,8 @@ class TokenServer:
         if kind.lower() != "basic":
             return None
         user, _, password = base64.b64decode(encoded).decode().partition(":")
-        return user if self.passwords.get(user) == password else None
+        accepted = self.accepts(user, password) if self.accepts else self.passwords.get(user) == password
+        return user if accepted else None
 
     def token_for(self, user: str, scopes: Iterable[str]) -> str:
         self.issued += 1
