@@ -42,7 +42,7 @@ class Aws(Cloud):
     denied: dict[str, str] = field(default_factory=dict)  # id -> the action that it may not do
     roles: dict[str, str] = field(default_factory=dict)  # ARN -> external id, "" for none; others are refused
     assumed: list[str] = field(default_factory=list)
-    _moto: Any = field(default_factory=lambda: moto())
+    _moto: Any = field(default_factory=lambda: moto())  # noqa: PLW0108 - it is defined below
 
     def respond(self, asked: Asked) -> Answer:
         if asked.path == "/lab":
