@@ -118,7 +118,7 @@ def test_a_mail_server(text: str, server: MailServer) -> None:
     ],
 )
 def test_no_mail_server(text: str) -> None:
-    with pytest.raises(ValueError, match="smtp|port|tls") as refused:
+    with pytest.raises(ValueError, match=r"smtp|port|tls") as refused:
         as_smtp(text)
     assert "marked" not in str(refused.value)
 

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from html import unescape
 from typing import Any
 
 import pytest
@@ -599,6 +600,27 @@ def test_members_look_and_change_nothing(bob: User, client_of: ClientOf, channel
         assert word not in page
 
 
+def test_the_audit_trail_says_what_was_set(
+    organisation: Organisation, alice: User, client_of: ClientOf, mail_server: MailServer
+) -> None:
+    client = client_of(alice)
+    add(client, how="email", name="Mail", recipients="ann@example.com ben@example.com")
+    channel = NotificationChannel.objects.get()
+    client.post(f"{LIST}{channel.pk}/edit/", {"name": "Mail", "recipients": "ben@example.com"})
+    add(client, address="json://chat.example.com")
+    chat = NotificationChannel.objects.get(name="On-call")
+    client.post(f"{LIST}{chat.pk}/edit/", {"name": "On-call", "enabled": "on", "address": "json://chat.example.com/2"})
+    page = unescape(client.get("/acme/settings/audit/").content.decode())
+    for words in (
+        "Recipients “ann@example.com, ben@example.com”",
+        "Recipients from “ann@example.com, ben@example.com” to “ben@example.com”",
+        "Switched on from “yes” to “no”",
+        "A new address",
+    ):
+        assert words in page
+    assert "[]" not in page
+
+
 # The test button
 
 
@@ -617,7 +639,7 @@ def test_a_test_is_sent_without_a_reload(
     ended = client.get(f"{LIST}?channel={channel.pk}", headers={"hx-request": "true"}).content.decode()
     assert "hx-get" not in ended
     assert "On-call: Sent." in ended
-    assert "alice tests whether" in receiver.messages[0]["message"]
+    assert "asked for by alice" in receiver.messages[0]["message"]
 
 
 def test_a_test_without_javascript_leads_back_to_the_page(
