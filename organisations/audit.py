@@ -5,6 +5,7 @@ Secrets are excluded by column, not masked: the package's mask would show half o
 """
 
 import datetime as dt
+import re
 from typing import Any
 
 from auditlog.context import auditlog_value
@@ -14,7 +15,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils import timezone
 
-from organisations.audit_words import Line, lines_of
+from organisations.audit_words import Line, lines_of, register_words
 from organisations.models import AuditEntry, Invitation, Membership, Organisation, OwnedByOrganisation, User
 from organisations.notification_models import NotificationChannel
 
@@ -38,6 +39,7 @@ EVENTS = (
 )
 
 
+MAIL_ADDRESS = re.compile(r"[^\s\[\]'\",]+@[^\s\[\]'\",]+")
 QUIET_AFTER_REFUSAL = dt.timedelta(minutes=1)
 
 
@@ -101,6 +103,8 @@ def register_models() -> None:
         NotificationChannel,
         include_fields=["name", "how", "recipients", "shown_as", "enabled", "address_changed_at"],
     )
+    register_words(NotificationChannel, "recipients", lambda text: ", ".join(MAIL_ADDRESS.findall(text)))
+    register_words(NotificationChannel, "enabled", lambda text: {"True": "yes", "False": "no"}.get(text, text))
     auditlog.register(User, include_fields=["username", "email", "is_active", "is_staff", "is_superuser"])
 
 

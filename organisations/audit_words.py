@@ -171,7 +171,7 @@ def _first_values(entry: AuditEntry, names: Names) -> Iterator[str]:
             continue
         field = _field(_model(entry), name)
         value = _value(field, new, names)
-        if value != entry.object_repr:
+        if value and value != entry.object_repr:
             yield f"{_label(field, name)} “{value}”"
 
 

@@ -52,6 +52,7 @@ class ChannelForm(OwnedForm[NotificationChannel]):
         }
 
     field_order = ["name", "how", "address", "recipients", "enabled"]
+    set_later = frozenset({"address"})
     shown_as = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

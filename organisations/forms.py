@@ -30,6 +30,9 @@ ROLE_WORDS = {
 class OwnedForm(forms.ModelForm[Row]):
     """A form for a row of an organisation whose name is unique there."""
 
+    # Columns that get their value after the form was checked; constraints on them are not asked.
+    set_later: frozenset[str] = frozenset()
+
     def __init__(self, *args: Any, organisation: Organisation, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.instance.organisation = organisation
@@ -37,7 +40,7 @@ class OwnedForm(forms.ModelForm[Row]):
     def validate_unique(self) -> None:
         """Django skips the constraint on the name, since the organisation is no field of the form."""
         try:
-            self.instance.validate_constraints()
+            self.instance.validate_constraints(exclude=self.set_later)
         except ValidationError as error:
             self.add_error("name", error.messages)
 

@@ -74,7 +74,7 @@ def send_test(*, channel: NotificationChannel, by: User, path: str) -> Delivery:
             channel.organisation,
             level=Notice.Level.INFO,
             title=f"Test of “{channel}”",
-            text=f"{by} tests whether dokreg’s notifications for {channel.organisation} arrive here. They do.",
+            text=f"A test of dokreg’s notifications for {channel.organisation}, asked for by {by}.",
             path=path,
             is_test=True,
         )

@@ -103,6 +103,8 @@ def _why_not(answer: dict[str, Any]) -> NotSent:
     status = answer.get("status")
     if refused := answer.get("refused"):
         return NotSent(_refusal(refused, answer.get("address", "")), is_final=True)
+    if "service" in answer:
+        return NotSent("The stored address is none that apprise understands. Enter it again.", is_final=True)
     if status is None:
         return NotSent("The service could not be reached, or did not take the message. Check the address.")
     if 400 <= status < 500 and status not in TRY_AGAIN_LATER:

@@ -30,6 +30,7 @@ STATES = {
     "changed": ("cross", "Changed"),
     "open": ("clock", "Open"),
     "expired": ("minus", "Expired"),
+    "info": ("info", "Info"),
 }
 LEVELS = {"success": "check", "warning": "alert", "error": "cross"}
 

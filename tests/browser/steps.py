@@ -105,6 +105,15 @@ def password_field(page: Page) -> Locator:
     return page.get_by_label("Password / Token")
 
 
+def add_channel(page: Page, name: str, address: str) -> None:
+    """Let a service be notified."""
+    page.goto(f"{HOME}/notifications/add/")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Address").fill(address)
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
+
+
 def rung(page: Page, name: str) -> Locator:
     """One step of the ladder that the page shows."""
     return page.locator("#ladder .rung").filter(has=page.locator(".what", has_text=name))

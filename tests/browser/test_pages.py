@@ -12,11 +12,13 @@ from tests.browser.chromium import DESKTOP, PHONE, new_page
 from tests.browser.conftest import Opener
 from tests.browser.steps import HOME, rung
 from tests.lab.fixtures import BOB
+from tests.lab.impostors import HttpImpostor, overloaded
 from tests.lab.registry import Account, BasicRegistry
 from tests.running import Running
 
 INSPECTION = Path(__file__).with_name("inspection.js").read_text()
 NARROW_AND_DARK = [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")]
+CHANNEL = "On-call chat"
 MOST_BYTES = 60 * 1024
 MOST_REQUESTS = 6
 MOST_TABS = 40
@@ -50,6 +52,7 @@ def places(dokreg: Running, browser: Browser, owner: StorageState, server: str, 
     """The address of every main page, with something on it."""
     with new_page(browser, dokreg.url, storage_state=owner) as (page, _watch):
         passed = _registry(page, "Production", lab_registry, BOB, server)
+        steps.add_channel(page, CHANNEL, "json://chat.example.com:8443/token")
         failed = _registry(page, "Staging", lab_registry, Account(BOB.username, "wrong"), server)
         page.locator("#tests a").first.click()
         found = {
@@ -59,6 +62,7 @@ def places(dokreg: Running, browser: Browser, owner: StorageState, server: str, 
             "a server": _address(page, "servers", server),
             "an SSH key": _address(page, "ssh-keys", "deploy"),
             "an invitation": steps.invite(page, "Erin", "Viewer"),
+            "editing a channel": _address(page, "notifications", CHANNEL),
             "a member": _address(page, "members", steps.OWNER.username),
         }
     return found | {
@@ -77,6 +81,9 @@ def places(dokreg: Running, browser: Browser, owner: StorageState, server: str, 
         "adding a server": f"{HOME}/servers/add/",
         "SSH keys": f"{HOME}/ssh-keys/",
         "adding an SSH key": f"{HOME}/ssh-keys/add/",
+        "deleting a channel": found["editing a channel"].replace("/edit/", "/delete/"),
+        "notifications": f"{HOME}/notifications/",
+        "adding a channel": f"{HOME}/notifications/add/",
         "members": f"{HOME}/members/",
         "inviting": f"{HOME}/members/invite/",
         "organisation": f"{HOME}/organisation/",
@@ -165,6 +172,7 @@ def test_the_skip_link_leads_past_the_navigation(page: Page) -> None:
         ("registries", "Add Registry"),
         ("servers", "Add Server"),
         ("SSH keys", "Add SSH Key"),
+        ("notifications", "Add Channel"),
         ("members", "Invite"),
         ("adding at ECR", "Save"),
         ("a registry that passed", "Test"),
@@ -231,6 +239,16 @@ def test_the_end_of_a_test_is_announced(page: Page, places: Places, lab_registry
     page.evaluate(LISTEN)
     assert steps.run_test(page) == "passed"
     assert "The test passed." in page.evaluate("heard")
+
+
+def test_how_the_test_of_a_channel_ends_is_shown_and_announced(page: Page, places: Places) -> None:
+    with HttpImpostor(overloaded) as service:
+        steps.add_channel(page, "Overloaded", f"json://{service.host}")
+        page.evaluate(LISTEN)
+        page.get_by_role("button", name="Send a test to Overloaded").click()
+        row = page.get_by_role("row").filter(has_text="Overloaded").first
+        expect(row.get_by_text("The service answered with status 503.")).to_be_visible()
+    assert "Overloaded: Failed. The service answered with status 503." in page.evaluate("heard")
 
 
 def test_a_missing_password_is_said_at_its_field(page: Page) -> None:

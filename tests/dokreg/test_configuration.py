@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from dokreg.configuration import ConfigurationError, Environment, as_bind, as_bool, as_count, as_postgresql, as_redis
+from dokreg.configuration import (
+    ConfigurationError,
+    Environment,
+    MailServer,
+    as_bind,
+    as_bool,
+    as_count,
+    as_postgresql,
+    as_redis,
+    as_sender,
+    as_smtp,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,3 +93,61 @@ def test_a_broker_address_must_be_redis() -> None:
 def test_what_is_no_count(text: str) -> None:
     with pytest.raises(ValueError, match="1 to 1000"):
         as_count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "server"),
+    [
+        ("", MailServer()),
+        ("smtp://mail.example.com", MailServer(host="mail.example.com", port=587, starttls=True)),
+        ("smtp://mail:25?tls=none", MailServer(host="mail", port=25)),
+        (
+            "smtps://dokreg%40example.com:p%2Fw@mail.example.com",
+            MailServer("mail.example.com", 465, "dokreg@example.com", "p/w", implicit_tls=True),
+        ),
+    ],
+)
+def test_a_mail_server(text: str, server: MailServer) -> None:
+    assert as_smtp(text) == server
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mail.example.com",
+        "http://mail.example.com",
+        "smtp://",
+        "smtp://u:marked#password@mail.example.com",
+        "smtp://u:marked/password@mail.example.com",
+        "smtp://mail?tls=perhaps",
+        "smtps://mail?tls=none",
+        "smtp://mail?timeout=3",
+    ],
+)
+def test_no_mail_server(text: str) -> None:
+    with pytest.raises(ValueError, match=r"smtp|port|tls") as refused:
+        as_smtp(text)
+    assert "marked" not in str(refused.value)
+
+
+def test_the_password_of_the_mail_server_is_not_in_its_repr() -> None:
+    assert "marked" not in repr(as_smtp("smtp://u:marked@mail.example.com"))
+
+
+@pytest.mark.parametrize("text", ["dokreg@example.com", "dokreg <dokreg@example.com>", ""])
+def test_a_sender(text: str) -> None:
+    assert as_sender(text) == text
+
+
+@pytest.mark.parametrize("text", ["dokreg", "dokreg <dokreg>", "a@b@c"])
+def test_no_sender(text: str) -> None:
+    with pytest.raises(ValueError, match="e-mail address"):
+        as_sender(text)
+
+
+def test_a_mail_server_needs_a_sender(tmp_path: Path) -> None:
+    assert "DOKREG_EMAIL_FROM is not set" in manage(tmp_path, DOKREG_SMTP_URL="smtp://mail.example.com").stderr
+    assert (
+        manage(tmp_path, DOKREG_SMTP_URL="smtp://mail.example.com", DOKREG_EMAIL_FROM="dokreg@example.com").returncode
+        == 0
+    )

@@ -16,6 +16,7 @@ class Request:
     method: str
     path: str
     authorization: str
+    body: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ class HttpImpostor:
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
                 authorization = self.headers.get("Authorization", "")
-                send(self, impostor.reply(Request(self.command, self.path, authorization)))
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode(errors="replace")
+                send(self, impostor.reply(Request(self.command, self.path, authorization, body)))
 
             do_GET = do_HEAD = do_POST = answer  # noqa: N815 - the base class looks for these names
 
