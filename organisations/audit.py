@@ -21,6 +21,7 @@ from organisations.models import AuditEntry, Invitation, Membership, Organisatio
 EVENTS = (
     "accepted",
     "asked for a test",
+    "cancelled tests",
     "changed the password",
     "confirmed the host key",
     "ended all sessions",

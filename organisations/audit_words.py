@@ -39,6 +39,7 @@ OWN_VERBS = {
 DELETE_VERBS: dict[type[Model], str] = {Membership: "removed", Invitation: "revoked"}
 EVENT_WORDS = {
     "asked for a test": "asked for a test of",
+    "cancelled tests": "cancelled tests of",
     "confirmed the host key": "confirmed the host key of",
     "sign-in refused": "was refused a sign-in as",
 }

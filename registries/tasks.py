@@ -2,14 +2,16 @@
 
 from celery import shared_task
 
-from registries import testing
+from registries import batches, testing
 from registries.models import RegistryTest
 from servers import runs
 
 
 @shared_task
 def run_registry_test(test_id: str) -> None:
-    testing.run(test_id)
+    test = testing.run(test_id)
+    if test is not None:
+        batches.after(test)
 
 
 @shared_task
@@ -18,6 +20,8 @@ def sweep_registry_tests() -> None:
     for test_id in testing.cut_off():
         tidy_after.delay(test_id)
     testing.end_drafts()
+    batches.forget_old()
+    batches.pump()
 
 
 @shared_task

@@ -11,13 +11,13 @@ from dokreg import addresses
 from dokreg.encryption import SecretUnreadable
 from organisations import audit
 from organisations.models import Organisation, User
-from registries import kinds, references, verdicts
+from registries import kinds, references, standings, verdicts
 from registries.models import Draft, Registry, RegistryTest, credentials_mark
 from registries.pull_right import PullRefused, check_pull_right
 from servers import docker, runs, ssh
 from servers import verdicts as host_verdicts
 from servers.docker import Host, Stage
-from servers.ladder import Ladder
+from servers.ladder import Ladder, Rung, new_rung
 from servers.models import Server
 from servers.testing import climb_all, climb_to_daemon
 from servers.verdicts import Verdict
@@ -25,6 +25,7 @@ from servers.verdicts import Verdict
 RESOLVE_SECONDS = 5
 TIDY_WITHIN = dt.timedelta(days=1)
 TIDY_AT_ONCE = 50
+SECONDS_BETWEEN_SAVES = 2.0  # of a batch's tests, which nobody watches one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,15 @@ def ask_for_draft(
 
 def ask(*, registry: Registry, server: Server | None, image: str = "", asked_by: User | None) -> RegistryTest:
     """Queue a test of a saved registry on a server, or on dokreg's own host for None."""
+    return _send(planned(registry=registry, server=server, image=image, asked_by=asked_by), about=registry)
+
+
+def planned(*, registry: Registry, server: Server | None, image: str = "", asked_by: User | None) -> RegistryTest:
+    """The row of a test of a saved registry, before it is saved and sent."""
     test = _queued(registry.organisation, registry, server=server, image=image, asked_by=asked_by)
     test.registry = registry
     test.credentials_mark = registry.credentials_mark
-    return _send(test, about=registry)
+    return test
 
 
 def credentials_of(registry: Registry) -> Credentials:
@@ -75,24 +81,29 @@ def adopt_tests(*, registry: Registry, by: User) -> None:
     """Count the person's tests of exactly these credentials, made before saving, as the registry's."""
     mark = registry.credentials_mark
     tests = RegistryTest.objects.of(registry.organisation)
-    tests.filter(registry=None, asked_by=by, credentials_mark=mark).update(registry=registry)
+    adopted = list(tests.filter(registry=None, asked_by=by, credentials_mark=mark).order_by("created_at"))
+    tests.filter(pk__in=[test.pk for test in adopted]).update(registry=registry)
+    for test in adopted:
+        test.registry = registry
+    standings.note_on_servers(adopted)
     newest = tests.filter(registry=registry, credentials_mark=mark).first()
     if newest is not None:
         Registry.objects.filter(pk=registry.pk).update(last_test=newest)
 
 
-def run(test_id: str) -> None:
-    """Run a queued test; leaves quietly if it is gone, or another worker has it."""
+def run(test_id: str) -> RegistryTest | None:
+    """Run a queued test, and answer it; leaves quietly with None if it is gone, or another worker has it."""
     test = runs.claim(RegistryTest, test_id)
     if test is None:
-        return
+        return None
     server = Server.objects.select_related("ssh_key").filter(pk=test.server_id).first() if test.server_id else None
-    ladder = Ladder(steps(test), save=lambda rungs: runs.save_rungs(test, rungs))
+    ladder = Ladder(steps(test), save=runs.saver(test, every=SECONDS_BETWEEN_SAVES if test.batch_id else 0))
     if server is None and test.server_name:
         ladder.failed(ladder.current, host_verdicts.server_gone(server=test.server_name))
     else:
         climb_all(ladder, server, lambda: _climb(test, ladder, server))
     runs.finish(test, ladder.verdict, failed=ladder.has_failed, draft_password=None)
+    return test
 
 
 def steps(test: RegistryTest) -> list[tuple[str, str]]:
@@ -100,6 +111,11 @@ def steps(test: RegistryTest) -> list[tuple[str, str]]:
     first = ("ssh", "SSH") if test.server_name else ("host", "dokreg's own host")
     last = [("pull", "Pull right")] if test.image else []
     return [first, ("cli", "Docker CLI"), ("daemon", "Docker daemon"), ("login", "Login"), *last]
+
+
+def rungs_of(test: RegistryTest) -> list[Rung]:
+    """Its ladder, before anybody has stepped on it."""
+    return [new_rung(name, label) for name, label in steps(test)]
 
 
 def _queued(
@@ -126,11 +142,10 @@ def _queued(
 def _send(test: RegistryTest, *, about: Registry | Organisation) -> RegistryTest:
     from registries.tasks import run_registry_test
 
-    test.rungs = Ladder(steps(test), save=lambda _rungs: None).rungs
+    test.rungs = rungs_of(test)
     with transaction.atomic():
         test.save()
-        if test.registry is not None:
-            Registry.objects.filter(pk=test.registry.pk).update(last_test=test)
+        standings.note([test])
         audit.record("asked for a test", about, actor=test.asked_by, registry=test.url, place=test.place)
         runs.send(run_registry_test, test)
     return test

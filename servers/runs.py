@@ -8,7 +8,8 @@ import functools
 import logging
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,6 +61,23 @@ def save_rungs(run: Run, rungs: list[Rung]) -> None:
     _mine(run).update(rungs=rungs, revision=F("revision") + 1, lease_until=timezone.now() + LEASE)
 
 
+def saver(run: Run, *, every: float) -> Callable[[list[Rung]], None]:
+    """Saves the rungs of a run, but writes no more often than every so many seconds; its end is always written.
+
+    A test of a hundred is not watched rung by rung, and each write costs as much as a rung.
+    """
+    written_at = time.monotonic() if every else float("-inf")
+
+    def save(rungs: list[Rung]) -> None:
+        nonlocal written_at
+        run.rungs = rungs
+        if time.monotonic() - written_at >= every:
+            save_rungs(run, rungs)
+            written_at = time.monotonic()
+
+    return save
+
+
 def finish(run: Run, verdict: Verdict | None, *, failed: bool, **also: Any) -> bool:
     """End the run; `also` are columns to write with it. False if it was taken away meanwhile (swept as lost)."""
     run.state = Run.State.FAILED if failed else Run.State.PASSED
@@ -89,7 +107,8 @@ def sweep(model: type[AnyRun], task: "Task[Any, Any]", **wipe: Any) -> list[AnyR
     ):
         model._default_manager.filter(pk=run.pk, state=Run.State.QUEUED).update(sent_at=now)
         _send_now(task, run.pk)
-    for run in _oldest(model, state=Run.State.QUEUED, created_at__lt=now - GIVE_UP_AFTER):
+    # What is not sent yet waits for its turn, however long that takes.
+    for run in _oldest(model, state=Run.State.QUEUED, sent_at__isnull=False, created_at__lt=now - GIVE_UP_AFTER):
         _lose(run, verdicts.no_worker(), wipe)
     running = _oldest(model, state=Run.State.RUNNING)
     abandoned = [run for run in running if _is_abandoned(run, now)]
