@@ -18,11 +18,11 @@ def run_registry_test(test_id: str) -> None:
 @shared_task
 def sweep_registry_tests() -> None:
     runs.sweep(RegistryTest, run_registry_test, draft_password=None, to_tidy=True)
+    batches.pump()
     for test_id in testing.cut_off():
         tidy_after.delay(test_id)
     testing.end_drafts()
     batches.forget_old()
-    batches.pump()
 
 
 @shared_task

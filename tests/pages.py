@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from organisations import invitations
 from organisations.models import Invitation, Membership, Organisation, Role, User
 from organisations.notification_models import NotificationChannel
-from registries.models import Registry, RegistryTest
+from registries.models import Registry, RegistryTest, TestBatch
 from servers import keys
 from servers.models import Server, ServerTest, SSHKey
 from tests.people import join, membership_of
@@ -35,6 +35,7 @@ class Things:
     server_test: ServerTest
     registry: Registry
     registry_test: RegistryTest
+    batch: TestBatch
 
 
 Arguments = Callable[[Things], dict[str, str]]
@@ -123,10 +124,15 @@ def _registry_test(things: Things) -> dict[str, str]:
     return {"test_id": things.registry_test.pk}
 
 
+def _batch(things: Things) -> dict[str, str]:
+    return {"batch_id": things.batch.pk}
+
+
 def _kind(_: Things) -> dict[str, str]:
     return {"kind": "generic"}
 
 
+SEE_BOTH = ("registries.view_registry", "servers.view_server")
 FREE = (
     FreeRow("healthz", status=503, anonymous=503),  # no worker beats in the tests
     FreeRow("home", status=302),
@@ -210,6 +216,12 @@ OWNED = (
     Row("registries:test", ("registries.view_registry",), _registry, method="POST", status=303),
     Row("registries:delete", ("registries.delete_registry",), _registry),
     Row("registries:delete", ("registries.delete_registry",), _registry, method="POST", status=303),
+    Row("fleet:matrix", SEE_BOTH),
+    Row("fleet:test", SEE_BOTH, method="POST", status=303),
+    Row("fleet:test_registry", SEE_BOTH, _registry, method="POST", status=303),
+    Row("fleet:test_server", SEE_BOTH, _server, method="POST", status=303),
+    Row("fleet:batch", SEE_BOTH, _batch),
+    Row("fleet:cancel", SEE_BOTH, _batch, method="POST", status=303),
 )
 TABLE = (*FREE, *OWNED)
 
@@ -258,6 +270,7 @@ def things(organisation: Organisation, alice: User) -> Things:
             username=registry.username,
             asked_by=alice,
         ),
+        batch=TestBatch.objects.create(organisation=organisation, registry=registry, asked_by=alice),
     )
 
 

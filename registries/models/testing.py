@@ -85,7 +85,7 @@ class TestBatch(OwnedByOrganisation):
         return f"Tests of {self.registry or 'every registry'} on {self.server or 'every server'}"
 
     def get_absolute_url(self) -> str:
-        return reverse("registries:batch", kwargs={"organisation": self.organisation.slug, "batch_id": self.pk})
+        return reverse("fleet:batch", kwargs={"organisation": self.organisation.slug, "batch_id": self.pk})
 
 
 class Standing(OwnedByOrganisation):

@@ -31,8 +31,10 @@ HISTORY = 20
 @require_safe
 @requires("registries.view_registry")
 def show(request: OrganisationRequest, registry_id: str) -> HttpResponse:
+    """The page of a registry; `?server=` chooses where the test is to run."""
     registry = one_registry(request, registry_id)
-    return show_detail(request, registry, SavedTestForm(registry=registry))
+    chosen = {"server": request.GET["server"]} if "server" in request.GET else None
+    return show_detail(request, registry, SavedTestForm(registry=registry, initial=chosen))
 
 
 @sensitive_post_parameters("password")
@@ -84,7 +86,7 @@ def show_detail(
         "registry": registry,
         "form": form,
         "test": registry.last_test,
-        "history": registry.tests.select_related("asked_by")[:HISTORY],
+        "history": registry.tests.filter(sent_at__isnull=False).select_related("asked_by")[:HISTORY],
         "users": used_by(registry),
         "entries": audit.entries_of(registry) if may_audit else [],
         "secret_url": registry.provider.secret_url(registry.url),

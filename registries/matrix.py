@@ -1,0 +1,283 @@
+"""The fleet: registries × servers, how each pair stands. Read in as many queries for ten thousand pairs as for four."""
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Case, CharField, Count, F, Q, QuerySet, Value, When
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import cached_property
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+
+from dokreg.templatetags.ui import DAY, HOUR, MINUTE, icon, state_icon, state_word
+from organisations.models import Organisation
+from registries.models import Login, Registry, Standing
+from servers.models import Run, Server
+
+SERVERS_PER_PAGE = 50
+REGISTRIES_PER_PAGE = 25
+# What somebody has to look at; a reservation is none, as it may hold for a registry everywhere and for ever.
+PROBLEMS = ("failed", "unconfirmed", "lost")
+UNDER_WAY = ("running", "queued")
+# A run's state as the pages show it, `Run.chip` in SQL.
+CHIP = Case(
+    When(last_test=None, then=Value("never")),
+    When(last_test__verdict="host_key_unconfirmed", then=Value("unconfirmed")),
+    When(~Q(last_test__verdict=""), last_test__state=Run.State.PASSED, then=Value("warning")),
+    default=F("last_test__state"),
+    output_field=CharField(),
+)
+LOGIN_WORDS: dict[str, tuple[str, str]] = {
+    Login.State.HELD: ("lock", "stays logged in"),
+    Login.State.WAITING: ("clock", "login waiting"),
+    Login.State.FAILED: ("lock", "login failed"),
+    Login.State.LEAVING: ("clock", "logging out"),
+}
+
+Pair = tuple[str, str]  # registry, server
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of the fleet is to be shown."""
+
+    query: str = ""
+    only_problems: bool = False
+    problems_first: bool = False
+    page: str = ""
+    columns: str = ""
+
+
+@dataclass(slots=True)
+class Tally:
+    """How the pairs of one row or column stand, by chip."""
+
+    chips: Counter[str] = field(default_factory=Counter)
+    failed_logins: int = 0
+
+    @property
+    def problems(self) -> int:
+        return sum(self.chips[chip] for chip in PROBLEMS) + self.failed_logins
+
+    @property
+    def parts(self) -> list[tuple[str, str]]:
+        """(tone, words), such as ("passed", "48 passed")."""
+        counts = self.chips
+        warnings = counts["warning"]
+        under_way = sum(counts[chip] for chip in UNDER_WAY)
+        found = [
+            (counts["passed"], "passed", "passed"),
+            (warnings, "warning", "warning" if warnings == 1 else "warnings"),
+            (counts["failed"], "failed", "failed"),
+            (counts["unconfirmed"], "unconfirmed", "not confirmed"),
+            (counts["lost"], "lost", "lost"),
+            (under_way, "running", "under way"),
+            (self.failed_logins, "failed", "login failed" if self.failed_logins == 1 else "logins failed"),
+        ]
+        return [(tone, f"{number} {words}") for number, tone, words in found if number]
+
+    def __str__(self) -> str:
+        return ", ".join(words for _tone, words in self.parts) or "never tested"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A server with its cells, in the order of the columns."""
+
+    server: Server
+    tally: Tally
+    cells: SafeString
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A registry."""
+
+    registry: Registry
+    tally: Tally
+
+
+class Matrix:
+    """The part of the fleet that a page shows."""
+
+    def __init__(self, organisation: Organisation, wanted: Wanted) -> None:
+        self.organisation, self.wanted = organisation, wanted
+        all_registries = list(Registry.objects.of(organisation).only("pk", "name", "url", "credentials_mark"))
+        all_servers = list(Server.objects.of(organisation).only("pk", "name", "host"))
+        self.has_registries, self.has_servers = bool(all_registries), bool(all_servers)
+        self._registries, self._servers = _found(all_registries, all_servers, wanted.query)
+        self._is_narrowed = len(self._registries) < len(all_registries) or len(self._servers) < len(all_servers)
+        for thing in (*self._registries, *self._servers):
+            thing.organisation = organisation
+
+    @cached_property
+    def servers(self) -> Page[Server]:
+        """The rows of this page, and the way to the others."""
+        return _page(self._ordered(self._servers, self._by_server), SERVERS_PER_PAGE, self.wanted.page)
+
+    @cached_property
+    def registries(self) -> Page[Registry]:
+        """The columns of this page, and the way to the others."""
+        return _page(self._ordered(self._registries, self._by_registry), REGISTRIES_PER_PAGE, self.wanted.columns)
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        return [Column(registry, self._by_registry[registry.pk]) for registry in self.registries]
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        writer = _Writer(self.organisation, self._standings(), self._logins(), list(self.registries))
+        return [Row(server, self._by_server[server.pk], writer.cells(server)) for server in self.servers]
+
+    @cached_property
+    def tally(self) -> Tally:
+        """Of everything that was found, on all pages."""
+        whole = Tally()
+        for tally in self._by_server.values():
+            whole.chips += tally.chips
+            whole.failed_logins += tally.failed_logins
+        return whole
+
+    @property
+    def pairs(self) -> int:
+        return len(self._registries) * len(self._servers)
+
+    def _ordered(self, things: list[Any], tallies: dict[str, Tally]) -> list[Any]:
+        if self.wanted.only_problems:
+            things = [thing for thing in things if tallies[thing.pk].problems]
+        if self.wanted.problems_first:
+            things = sorted(things, key=lambda thing: -tallies[thing.pk].problems)
+        return things
+
+    @cached_property
+    def _by_server(self) -> dict[str, Tally]:
+        return self._tallies("server_id", [pair[1] for pair in self._failed_logins])
+
+    @cached_property
+    def _by_registry(self) -> dict[str, Tally]:
+        return self._tallies("registry_id", [pair[0] for pair in self._failed_logins])
+
+    def _tallies(self, column: str, failed_logins: Iterable[str]) -> dict[str, Tally]:
+        tallies: dict[str, Tally] = defaultdict(Tally)
+        counted = self._narrowed(Standing.objects.all()).values_list(column, CHIP).annotate(number=Count("pk"))
+        for pk, chip, number in counted.order_by():
+            tallies[pk].chips[chip] += number
+        for pk in failed_logins:
+            tallies[pk].failed_logins += 1
+        return tallies
+
+    @cached_property
+    def _failed_logins(self) -> list[Pair]:
+        failed = self._narrowed(Login.objects.filter(state=Login.State.FAILED, registry__isnull=False))
+        return list(failed.order_by().values_list("registry_id", "server_id"))
+
+    def _narrowed(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        rows = rows.filter(organisation=self.organisation)
+        return rows.filter(registry__in=self._registries, server__in=self._servers) if self._is_narrowed else rows
+
+    def _on_page(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return rows.filter(registry__in=list(self.registries), server__in=list(self.servers)).order_by()
+
+    def _standings(self) -> dict[Pair, tuple[Any, ...]]:
+        rows = self._on_page(Standing.objects.all()).values_list(
+            "registry_id", "server_id", "last_test_id", CHIP, "last_test__verdict", "last_test__created_at",
+            "last_test__credentials_mark",
+        )  # fmt: skip
+        return {(row[0], row[1]): row[2:] for row in rows}
+
+    def _logins(self) -> dict[Pair, str]:
+        rows = self._on_page(Login.objects.all()).values_list("registry_id", "server_id", "state")
+        return {(registry, server): state for registry, server, state in rows}
+
+
+class _Writer:
+    """Writes cells; more than a thousand stand on a page, so each is put together from parts made once."""
+
+    def __init__(
+        self,
+        organisation: Organisation,
+        standings: dict[Pair, tuple[Any, ...]],
+        logins: dict[Pair, str],
+        registries: Collection[Registry],
+    ) -> None:
+        self._standings, self._logins = standings, logins
+        self._registries = [
+            (registry.pk, registry.credentials_mark, escape(registry.name), registry.get_absolute_url())
+            for registry in registries
+        ]
+        some = "0"  # stands for an id, so that the address is looked up once
+        address = reverse("registries:test_detail", kwargs={"organisation": organisation.slug, "test_id": some})
+        self._tests = address.removesuffix(f"{some}/")
+        self._now = timezone.now()
+        self._marks = {chip: _mark(chip) for chip in (*PROBLEMS, *UNDER_WAY, "passed", "warning", "never")}
+        self._login_marks = {
+            state: f'<span class="login" data-login="{state}">{icon(name)}{_aside(f"; {words}")}</span>'
+            for state, (name, words) in LOGIN_WORDS.items()
+        }
+
+    def cells(self, server: Server) -> SafeString:
+        """The cells of a row. Made of ids, dates, words of ours and escaped names alone."""
+        return mark_safe("".join(self._cell(server.pk, *registry) for registry in self._registries))  # noqa: S308
+
+    def _cell(self, server: str, registry: str, mark: str, name: str, address: str) -> str:
+        pair = (registry, server)
+        login = self._logins.get(pair)
+        login_mark = self._login_marks[login] if login else ""
+        test, chip, verdict, at, tested_mark = self._standings.get(pair, (None, "never", "", None, ""))
+        label = f' data-label="{name}"' if chip in PROBLEMS or login == Login.State.FAILED else ""
+        if test is None:
+            return (
+                f'<td data-state="never"{label}><a href="{address}?server={server}">'
+                f"{self._marks['never']}{login_mark}</a></td>"
+            )
+        is_changed = tested_mark != mark
+        changed = _CHANGED if is_changed else ""
+        return (
+            f'<td data-state="{chip}"{label}{" data-changed" if is_changed else ""}><a href="{self._tests}{test}/"'
+            f' title="{_title(chip, verdict, is_changed=is_changed)}">{self._marks[chip]}{self._age(at)}{changed}'
+            f"{login_mark}</a></td>"
+        )
+
+    def _age(self, at: dt.datetime) -> str:
+        seconds = (self._now - at).total_seconds()
+        if seconds < MINUTE:
+            return "now"
+        if seconds < HOUR:
+            return f"{int(seconds // MINUTE)} min"
+        return f"{int(seconds // HOUR)} h" if seconds < DAY else f"{int(seconds // DAY)} d"
+
+
+def _aside(words: str) -> str:
+    """For screen readers."""
+    return f'<span class="visually-hidden">{words}</span>'
+
+
+_CHANGED = _aside("; changed since")
+
+
+def _mark(chip: str) -> str:
+    return f"{icon(state_icon(chip))}{_aside(state_word(chip) + ' ')}"
+
+
+def _title(chip: str, verdict: str, *, is_changed: bool) -> str:
+    why = f": {verdict.replace('_', ' ')}" if verdict else ""
+    return f"{state_word(chip)}{why}{'; the credentials were changed since' if is_changed else ''}"
+
+
+def _found(registries: list[Registry], servers: list[Server], query: str) -> tuple[list[Registry], list[Server]]:
+    """What has the query in its name or address. If that is registries alone, on all servers, and the other way."""
+    word = query.casefold()
+    some_registries = [row for row in registries if word in row.name.casefold() or word in row.url]
+    some_servers = [row for row in servers if word in row.name.casefold() or word in row.host.casefold()]
+    if not some_registries and not some_servers:
+        return [], []
+    return some_registries or registries, some_servers or servers
+
+
+def _page(things: list[Any], size: int, number: str) -> Page[Any]:
+    return Paginator(things, size).get_page(number)
