@@ -31,6 +31,7 @@ EVENTS = (
     "confirmed the host key",
     "ended all sessions",
     "kept the old credentials",
+    "removed a login",
     "sign-in refused",
     "signed in",
     "signed out",

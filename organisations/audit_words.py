@@ -46,6 +46,7 @@ EVENT_WORDS = {
     "chose the servers to log in": "chose the servers that stay logged in to",
     "confirmed the host key": "confirmed the host key of",
     "kept the old credentials": "kept the old credentials of",
+    "removed a login": "removed a login from",
     "sign-in refused": "was refused a sign-in as",
     "staged new credentials": "staged new credentials for",
     "switched to new credentials": "switched to new credentials of",

@@ -157,13 +157,12 @@ class RegistryForm(forms.ModelForm[Registry]):
         return [self[name] for name in self.fields if name.startswith(ACCOUNT)]
 
     @property
-    def policy(self) -> Policy | None:
-        """The least rights that the account needs, for the host as it stands in the form."""
-        return (
-            self.method.policy(host=str(self["url"].value() or ""), account=self._typed_account)
-            if self.method
-            else None
-        )
+    def policies(self) -> list[Policy]:
+        """The least rights that the account needs, for what stands in the form."""
+        if self.method is None:
+            return []
+        policy = self.method.policy(host=str(self["url"].value() or ""), account=self._typed_account)
+        return [policy, *policy.further] if policy else []
 
     @property
     def _typed_account(self) -> dict[str, str]:

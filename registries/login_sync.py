@@ -171,19 +171,8 @@ def _climb_out(server: Server, login: Login, ladder: Ladder) -> None:
 
 
 def _remove(server: Server, *, url: str, folder: str) -> None:
-    """Remove an entry that nobody wants any more; if that fails now, a row remembers it."""
-    gone = Login(
-        organisation_id=server.organisation_id,
-        registry_name=url,
-        server=server,
-        url=url,
-        folder=folder,
-        state=Login.State.LEAVING,
-        logged_in_at=timezone.now(),
-        left_at=timezone.now(),
-        due_at=timezone.now(),
-    )
-    gone.save()
+    """Remove an entry that nobody wants any more: a row remembers it until that is done."""
+    logins.remove_found(server=server, host=url, folder=folder)
 
 
 def _put_off(server: Server, login: Login, ladder: Ladder) -> None:

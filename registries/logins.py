@@ -63,6 +63,30 @@ def retry(registry: Registry) -> None:
         transaction.on_commit(dispatch)
 
 
+def renew_all(server: Server) -> None:
+    """Log in anew wherever a server stays logged in, also where nothing seems to be amiss."""
+    held = server.logins.exclude(state=Login.State.LEAVING)
+    if held.update(due_at=timezone.now(), failures=0):
+        transaction.on_commit(dispatch)
+
+
+def remove_found(*, server: Server, host: str, folder: str) -> None:
+    """Log a server out of something that dokreg did not log it in to."""
+    now = timezone.now()
+    Login.objects.create(
+        organisation_id=server.organisation_id,
+        registry_name=host,
+        server=server,
+        url=host,
+        folder=folder,
+        state=Login.State.LEAVING,
+        logged_in_at=now,
+        left_at=now,
+        due_at=now,
+    )
+    transaction.on_commit(dispatch)
+
+
 def dispatch() -> None:
     """Hand servers on which something is due to the workers, as many as may run at once.
 

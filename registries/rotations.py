@@ -45,6 +45,13 @@ def dependents(registry: Registry) -> list[str]:
     return [f"{number} server{'s stay' if number > 1 else ' stays'} logged in with it."]
 
 
+def to_show(registry: Registry) -> Rotation | None:
+    """The rotation that the registry's page speaks of: under way, or waiting for a decision."""
+    waiting = Q(state=State.KEPT, expires_at__gt=timezone.now())
+    found = registry.rotations.filter(Q(state__in=UNDER_WAY) | waiting).select_related("registry__organisation")
+    return found.prefetch_related("tests__server").first()
+
+
 def stage(*, registry: Registry, by: User) -> Rotation:
     """Stage the credentials that stand on a registry's instance, which is not saved with them.
 

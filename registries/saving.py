@@ -42,6 +42,7 @@ def save_registry(*, registry: Registry, password: str | None, by: User) -> Rota
         registry.save(update_fields=None if before is None else columns)
         testing.adopt_tests(registry=registry, by=by)
         if is_new:
+            rotations.end_all(registry)
             _begin_with(registry)
     return None
 
@@ -64,8 +65,11 @@ def _begin_with(registry: Registry) -> None:
 
 
 def delete_registry(*, registry: Registry) -> None:
-    """Delete a registry with its history; raises organisations.deletion.StillUsed, naming by what."""
-    delete_unless_used(registry)
+    """Delete a registry with its history, and log its servers out; raises organisations.deletion.StillUsed."""
+    with transaction.atomic():
+        rotations.end_all(registry)
+        logins.release(registry)
+        delete_unless_used(registry)
 
 
 def keep_draft(*, organisation: Organisation, by: User, values: dict[str, str], password: str) -> Draft:

@@ -63,6 +63,11 @@ class Login(OwnedByOrganisation):
         return self.state == self.State.LEAVING
 
     @property
+    def is_busy(self) -> bool:
+        """Whether something is about to be done that has not failed before."""
+        return self.due_at is not None and not self.failures
+
+    @property
     def is_trying(self) -> bool:
         """Whether it failed and is tried again by itself."""
         return self.failures > 0 and self.due_at is not None

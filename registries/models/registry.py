@@ -114,6 +114,12 @@ class Registry(OwnedByOrganisation):
         """How its tokens are minted; None if the stored secret is used as it is."""
         return self.provider.method(self.method)
 
+    @property
+    def account_facts(self) -> list[tuple[str, str]]:
+        """What the method knows of the account and may be shown: label and value."""
+        fields = self.minting.fields if self.minting else ()
+        return [(entry.label, self.account[entry.name]) for entry in fields if self.account.get(entry.name)]
+
     def open_password(self) -> str:
         """The stored secret in clear; "" where a method needs none. Raises SecretUnreadable."""
         if self.password is None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -12,7 +13,7 @@ from organisations import audit
 from organisations.access import OrganisationRequest, requires
 from organisations.deletion import StillUsed, used_by
 from organisations.responses import see_other
-from registries import saving
+from registries import alarms, rotations, saving
 from registries.forms import RegistryForm, SavedTestForm
 from registries.models import Draft, Registry, RegistryTest
 from registries.views.workbench import (
@@ -24,8 +25,10 @@ from registries.views.workbench import (
     show_workbench,
     typed_initial,
 )
+from servers.models import Server
 
 HISTORY = 20
+REFRESHES = 8
 
 
 @require_safe
@@ -53,10 +56,13 @@ def edit(request: OrganisationRequest, registry_id: str) -> HttpResponse:
     form = edit_form(request, registry, draft, bound=True)
     if not form.is_valid():
         return form_answer(request, keep_typed(request, form))
-    saving.save_registry(registry=form.save(commit=False), password=form.new_secret, by=request.user)
+    rotation = saving.save_registry(registry=form.save(commit=False), password=form.new_secret, by=request.user)
     for warning in form.warnings:
         messages.warning(request, warning)
-    messages.success(request, f"{registry.name} is saved.")
+    if rotation is not None:
+        messages.info(request, "The new credentials are tested first on every server that uses them.")
+    else:
+        messages.success(request, f"{registry.name} is saved.")
     return redirected(request, registry.get_absolute_url())
 
 
@@ -72,7 +78,12 @@ def delete(request: OrganisationRequest, registry_id: str) -> HttpResponse:
             return see_other(registry.get_absolute_url())
         messages.success(request, f"{registry.name} is deleted.")
         return see_other("registries:list", organisation=request.organisation.slug)
-    context = {"section": "registries", "registry": registry, "users": used_by(registry)}
+    context = {
+        "section": "registries",
+        "registry": registry,
+        "users": used_by(registry),
+        "dependents": rotations.dependents(registry),
+    }
     return render(request, "registries/delete.html", context)
 
 
@@ -81,7 +92,7 @@ def show_detail(
 ) -> HttpResponse:
     """The page of a registry."""
     may_audit = "organisations.view_auditentry" in request.may
-    context = {
+    context: dict[str, object] = {
         "section": "registries",
         "registry": registry,
         "form": form,
@@ -90,13 +101,52 @@ def show_detail(
         "users": used_by(registry),
         "entries": audit.entries_of(registry) if may_audit else [],
         "secret_url": registry.provider.secret_url(registry.url),
+        "alarms": alarms.open_alarms(registry),
+        "rotation": rotations.to_show(registry),
+        "dependents": rotations.dependents(registry),
+        **_token_context(registry),
+        **_login_context(request, registry),
     }
     return render(request, "registries/detail.html", context, status=status)
 
 
+def _token_context(registry: Registry) -> dict[str, object]:
+    """The history of the registry's tokens, and how far the present one has come."""
+    if not registry.method:
+        return {}
+    refreshes = list(registry.refreshes.select_related("asked_by")[:REFRESHES])
+    context: dict[str, object] = {
+        "refreshes": refreshes,
+        "is_minting": any(refresh.is_running for refresh in refreshes),
+        "problem": registry.last_refresh if registry.refresh_failures else None,
+    }
+    if registry.token_issued_at and registry.token_expires_at:
+        life = (registry.token_expires_at - registry.token_issued_at).total_seconds()
+        context["life"] = round(life)
+        context["spent"] = round(min(life, (timezone.now() - registry.token_issued_at).total_seconds()))
+    return context
+
+
+def _login_context(request: OrganisationRequest, registry: Registry) -> dict[str, object]:
+    """Every server of the organisation with its login, those that have one first."""
+    if "servers.view_server" not in request.may:
+        return {}
+    held = {login.server_id: login for login in registry.logins.all()}
+    servers = Server.objects.of(request.organisation)
+    rows = sorted(((server, held.get(server.pk)) for server in servers), key=lambda row: row[1] is None)
+    return {
+        "login_rows": rows,
+        "has_logins": bool(held),
+        "is_logging_in": any(login.is_busy for login in held.values()),
+        "has_failed_logins": any(login.verdict for login in held.values()),
+    }
+
+
 def one_registry(request: OrganisationRequest, registry_id: str) -> Registry:
     """The organisation's registry with this id, or 404."""
-    rows = Registry.objects.of(request.organisation).select_related("organisation", "server", "last_test__asked_by")
+    rows = Registry.objects.of(request.organisation).select_related(
+        "organisation", "server", "last_test__asked_by", "last_refresh"
+    )
     return get_object_or_404(rows, pk=registry_id)
 
 

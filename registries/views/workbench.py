@@ -8,7 +8,7 @@ from django_htmx.http import HttpResponseClientRedirect, reswap, retarget
 
 from organisations.access import OrganisationRequest
 from organisations.responses import see_other
-from registries import saving
+from registries import rotations, saving
 from registries.forms import ACCOUNT, TYPED, RegistryForm
 from registries.models import Draft, RegistryTest
 
@@ -26,7 +26,9 @@ def show_workbench(
         "note": form.saved_draft.values.get("note", "") if form.saved_draft else "",
         "test": test,
         "warnings": form.warnings,
+        "policies": [(f"policy-{number}", policy) for number, policy in enumerate(form.policies)],
         "registry": None if form.instance._state.adding else form.instance,
+        "dependents": [] if form.instance._state.adding else rotations.dependents(form.instance),
     }
     response = render(request, template, context, status=status)
     response.headers["Vary"] = "HX-Request"

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from organisations.models import AuditEntry, Organisation, Role, User
-from registries import batches, tasks, testing
+from registries import batches, credentials, tasks, testing
 from registries.models import Registry, RegistryTest, Standing
 from registries.models import TestBatch as Batch
 from registries.outcome import Outcome
@@ -272,7 +272,7 @@ def test_what_was_tested_before_saving_counts_for_the_matrix(
     registry = make_registry(organisation, alice, name="First")
     test = testing.ask_for_draft(
         organisation=organisation,
-        credentials=testing.credentials_of(registry),
+        credentials=credentials.stored(registry),
         server=server,
         image="",
         asked_by=alice,

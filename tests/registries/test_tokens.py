@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from organisations.models import Organisation, User
 from organisations.notification_models import Notice
-from registries import alarms, saving, tokens
+from registries import alarms, credentials, saving, tokens
 from registries.models import Alarm, Registry, TokenRefresh
 from registries.tokens import TokenMissing
 from servers import runs
@@ -207,7 +207,7 @@ def test_a_token_minted_with_credentials_that_were_changed_meanwhile_is_thrown_a
     claimed = runs.claim(TokenRefresh, row.pk)
     assert claimed
     stale = Registry.objects.get(pk=registry.pk)
-    minted = tokens.credentials.stored(stale).mint()
+    minted = credentials.stored(stale).mint()
     registry.account = registry.account | {"access_key_id": "AKIAIOSFODNN7OTHERKE"}
     saving.save_registry(registry=registry, password=None, by=alice)
     tokens._keep(stale, claimed, minted)

@@ -1,0 +1,53 @@
+"""New credentials for a registry in use: how their tests go, switching all the same, discarding them."""
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseClientRefresh
+
+from organisations.access import OrganisationRequest, requires
+from organisations.responses import see_other
+from registries import rotations
+from registries.models import Rotation
+
+
+@never_cache
+@require_safe
+@requires("registries.view_registry")
+def show(request: OrganisationRequest, rotation_id: str) -> HttpResponse:
+    """For htmx the card on the registry's page as it stands now; for others that page."""
+    rotation = _one(request, rotation_id)
+    if not request.htmx:
+        return see_other(rotation.registry)
+    if not rotation.is_under_way:
+        return HttpResponseClientRefresh()  # everything on the registry's page may have changed with it
+    return render(request, "registries/detail.html#rotation", {"rotation": rotation, "registry": rotation.registry})
+
+
+@require_POST
+@requires("registries.change_registry")
+def switch(request: OrganisationRequest, rotation_id: str) -> HttpResponse:
+    """Switch although not every server could log in."""
+    rotation = _one(request, rotation_id)
+    if rotations.switch_anyway(rotation, by=request.user):
+        messages.success(request, f"{rotation.registry.name} uses the new credentials now.")
+    else:
+        messages.error(request, "The new credentials are not kept any more. Enter them again.")
+    return see_other(rotation.registry)
+
+
+@require_POST
+@requires("registries.change_registry")
+def discard(request: OrganisationRequest, rotation_id: str) -> HttpResponse:
+    """Forget the new credentials."""
+    rotation = _one(request, rotation_id)
+    rotations.discard(rotation)
+    messages.success(request, f"The new credentials are discarded; {rotation.registry.name} goes on as before.")
+    return see_other(rotation.registry)
+
+
+def _one(request: OrganisationRequest, rotation_id: str) -> Rotation:
+    rows = Rotation.objects.of(request.organisation).select_related("registry__organisation", "asked_by")
+    return get_object_or_404(rows, pk=rotation_id)
