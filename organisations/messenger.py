@@ -91,7 +91,7 @@ class Guard:
         try:
             if _is_address(host):
                 refuse_forbidden(host, allow_loopback=self.allow_loopback, only=self.only)
-            else:
+            else:  # a datagram to a name, which is looked up once more when it goes
                 resolve(
                     host,
                     int(address[1]),
