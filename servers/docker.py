@@ -27,7 +27,7 @@ from servers.stages import PROLOGUE, TEST_DEADLINE, OnStage, one_line, run_stage
 OWN_HOST = "dokreg's own host"
 
 
-_PROBE = r"""
+PROBE = r"""
     say shell 0;
     if command -v docker >/dev/null 2>&1; then :; else echo "docker: command not found"; say cli 127; exit 0; fi;
     say cli 0; V=$(t 15 docker version --format "context={{.Client.Context}} {{json .}}" </dev/null 2>&1); S=$?;
@@ -43,7 +43,7 @@ _DISK = r"""
 # The user's own config is not read, so the Docker context in force must be carried over by hand.
 # A config that holds nothing makes the CLI look for a credential store of the machine and keep the login there; one
 # that names a store for a host that cannot exist keeps it in the folder.
-_LOGIN = r"""
+LOGIN = r"""
     IFS= read -r RUN || exit 96; IFS= read -r HOST || exit 96;
     IFS= read -r NAME || exit 96; IFS= read -r TRIAL || exit 96;
     D=$(mktemp -d "/dev/shm/dokreg.$RUN.XXXXXXXX" 2>/dev/null)
@@ -72,8 +72,8 @@ _LOGIN = r"""
 _TIDY = r"""
     IFS= read -r RUN || exit 96; rm -rf "/dev/shm/dokreg.$RUN."???????? "${TMPDIR:-/tmp}/dokreg.$RUN."????????;
 """
-PROBE_SCRIPT = one_line(PROLOGUE + _PROBE + _DISK)
-LOGIN_SCRIPT = one_line(PROLOGUE + _PROBE + _LOGIN)
+PROBE_SCRIPT = one_line(PROLOGUE + PROBE + _DISK)
+LOGIN_SCRIPT = one_line(PROLOGUE + PROBE + LOGIN)
 TIDY_SCRIPT = one_line(_TIDY)
 DIAL_COMMAND = "docker system dial-stdio"
 DIAL_MARK = "dokreg-dials-now"
@@ -202,10 +202,21 @@ def login(
     """
     trial = f"dokreg-trial-{secrets.token_hex(8)}" if with_trial else ""
     lines = [run_id, registry, username, trial]
+    with tidied_when_broken_off(host, run_id=run_id):
+        run_stages(host, LOGIN_SCRIPT, lines=lines, rest=login_secret(username, password), on_stage=on_stage)
+
+
+def login_secret(username: str, password: str) -> bytes:
+    """What the part LOGIN of a script reads from the rest of its stdin."""
+    return (password if username else base64.b64encode(f"{password}:{password}".encode()).decode()).encode()
+
+
+@contextlib.contextmanager
+def tidied_when_broken_off(host: Host, *, run_id: str) -> Iterator[None]:
+    """Remove what a script with the part LOGIN leaves if it was killed before it could."""
     try:
-        secret = password if username else base64.b64encode(f"{password}:{password}".encode()).decode()
-        run_stages(host, LOGIN_SCRIPT, lines=lines, rest=secret.encode(), on_stage=on_stage)
-    except ssh.CommandFailed:
+        yield
+    except ssh.SSHProblem:
         if host.is_killed_when_broken_off:
             with contextlib.suppress(ssh.SSHProblem):
                 tidy(host, run_id=run_id)
@@ -240,6 +251,12 @@ def versions(output: str) -> tuple[str, str]:
             client, server = answer.get("Client") or {}, answer.get("Server") or {}
             return str(client.get("Version", "")), str(server.get("Version", ""))
     return "", ""
+
+
+def context_of(output: str) -> str:
+    """The Docker context in force, of the answer to `docker version`; an empty text where it names none."""
+    answers = [line for line in output.splitlines() if line.startswith("context=")]
+    return answers[-1].partition(" ")[0].removeprefix("context=") if answers else ""
 
 
 def without_answer(output: str) -> str:

@@ -16,6 +16,7 @@ _NOT_EXECUTABLE_STATUS = 126
 # What `timeout` answers when the time was up: by itself, and after it had to send SIGKILL.
 TIME_IS_UP = frozenset({124, 137})
 _WORDS_LIMIT = 300
+_NO_ROOM = re.compile(r"no space left|disk quota exceeded", re.IGNORECASE)
 # The reason stands at the end; a longer text would let a hostile server keep the patterns busy.
 _SEARCHED_LIMIT = 16 * 1024
 
@@ -319,6 +320,108 @@ def disk_low(*, server: str, free: str) -> Verdict:
         f"There is little room left for images on {server}: {free}.",
         "Remove what is no longer used (docker system prune), or make the disk larger.",
         permanent=False,
+        subject="server",
+    )
+
+
+# The Docker config of the user on the server.
+
+
+def config_unreadable(*, server: str, user: str, path: str, detail: str) -> Verdict:
+    """The config is not one that Docker or dokreg can read; `detail` says why, without a word of its content."""
+    return Verdict(
+        "config_unreadable",
+        f"The Docker config {path} on {server} cannot be read, so nothing was changed: {detail}.",
+        (
+            f"Mend it there as {user}, or move it away, and try again. Do not run docker login before: it would "
+            "replace the file, and every other login in it would be lost."
+        ),
+        permanent=True,
+        subject="server",
+    )
+
+
+def config_not_writable(*, server: str, user: str, path: str, detail: str) -> Verdict:
+    """The config cannot be replaced by a changed one; `detail` is what the system said."""
+    if _NO_ROOM.search(detail):
+        return Verdict(
+            "config_disk_full",
+            f"The Docker config {path} on {server} could not be changed: its disk is full. It stays as it was.",
+            f"Make room in the home folder of {user} there.",
+            permanent=False,
+            subject="server",
+        )
+    return Verdict(
+        "config_not_writable",
+        f"The Docker config {path} on {server} cannot be changed: {shown(detail)}. It stays as it was.",
+        f"Check there that its folder belongs to {user}, may be written to, and is on no read-only file system.",
+        permanent=True,
+        subject="server",
+    )
+
+
+def config_no_home(*, server: str, user: str, path: str) -> Verdict:
+    """The user has no home folder, and so no place for a Docker config."""
+    return Verdict(
+        "config_no_home",
+        f"The user {user} has no home folder on {server} ({path}), and so no place for Docker's config.",
+        f"Make the folder there and give it to {user}, or set DOCKER_CONFIG for {user} to a folder that is there.",
+        permanent=True,
+        subject="server",
+    )
+
+
+def config_locked(*, server: str, path: str) -> Verdict:
+    """Another change has held the lock for too long."""
+    return Verdict(
+        "config_locked",
+        f"Another change of the Docker config {path} on {server} has not come to an end.",
+        "Try again. If it happens again, look there for what holds the file .dokreg.lock in that folder (fuser -v).",
+        permanent=False,
+        subject="server",
+    )
+
+
+def config_busy(*, server: str, path: str) -> Verdict:
+    """Whenever the change was ready, the config was another one."""
+    return Verdict(
+        "config_busy",
+        f"The Docker config {path} on {server} changes so often that dokreg could not add its own change.",
+        "Look there for what writes it (such as a docker login in a loop or in cron), then try again.",
+        permanent=False,
+        subject="server",
+    )
+
+
+def login_not_kept(*, registry: str, server: str, path: str) -> Verdict:
+    """The login was written, and is not there."""
+    return Verdict(
+        "login_not_kept",
+        f"The login at {registry} was right, but {path} on {server} does not hold it after it was written.",
+        "Look there for what else writes this file, or the credential store that it names, then try again.",
+        permanent=False,
+        subject="server",
+    )
+
+
+def login_not_removed(*, registry: str, server: str, path: str) -> Verdict:
+    """The login was removed, and is still there."""
+    return Verdict(
+        "login_not_removed",
+        f"The login at {registry} is still there on {server} after it was removed from {path}.",
+        "Look there for what else writes this file, or the credential store that it names, then try again.",
+        permanent=False,
+        subject="server",
+    )
+
+
+def login_not_saved_helper(*, helper: str, server: str, user: str, path: str) -> Verdict:
+    """The config names a credential helper, which did not do what it was asked."""
+    return Verdict(
+        "login_not_saved_helper",
+        f"{path} on {server} leaves its logins to the credential helper {shown(helper)}, which does not work.",
+        f"Install docker-credential-{shown(helper)} there and try it as {user}, or take it out of that file.",
+        permanent=True,
         subject="server",
     )
 
