@@ -165,12 +165,23 @@ def test_what_others_wrote_stays_word_for_word(place: Place, bearer_registry: Be
     assert place.config == others
 
 
-def test_what_others_write_meanwhile_stays(place: Place) -> None:
-    config = Config(place.host, "")
-    config.look()
-    place.write({"auths": {"quay.example": OTHER}})
-    config.change(lambda values: values | {"auths": values.get("auths", {}) | {"ghcr.io": OTHER}})
-    assert place.config["auths"] == {"quay.example": OTHER, "ghcr.io": OTHER}
+def test_what_others_write_meanwhile_stays(
+    place: Place, server_one: sshd.Server, bearer_registry: BearerRegistry, lab_registry: BasicRegistry
+) -> None:
+    """The config was read before the login, which takes its time."""
+
+    def log_in_too(stage: Stage) -> None:
+        if stage.name == "login":
+            line = f"docker login -u bob --password-stdin {lab_registry.host}"
+            assert server_one.ssh(line, stdin=BOB.password).returncode == 0
+
+    place.write({"auths": {"ghcr.io": OTHER}})
+    keep_login(
+        place.host, registry=bearer_registry.host, username=ALICE.username, password=ALICE.password, folder="",
+        on_stage=log_in_too,
+    )  # fmt: skip
+    own, others = {bearer_registry.host: entry_of(*ALICE)}, {lab_registry.host: entry_of(*BOB)}
+    assert place.config["auths"] == {"ghcr.io": OTHER} | own | others
 
 
 def test_a_config_that_never_rests_is_said_to_be_busy(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -477,6 +488,25 @@ def test_a_server_without_flock_keeps_logins_too(
     place = new_place(organisation, new_server(engine_one, environment={"PATH": tools}))
     assert place.keep(bearer_registry.host) == ALL_PASSED
     assert place.left_over() == []
+
+
+def test_a_server_with_busybox_alone(
+    organisation: Organisation, new_server: NewServer, new_folder: NewFolder, engine_one: Engine,
+    bearer_registry: BearerRegistry,
+) -> None:  # fmt: skip
+    """As Alpine is."""
+    tools = new_folder() / "tools"
+    tools.mkdir()
+    subprocess.run(["busybox", "--install", "-s", str(tools)], check=True)
+    (tools / "docker").symlink_to(str(shutil.which("docker")))
+    place = new_place(organisation, new_server(engine_one, environment={"PATH": str(tools)}))
+    place.write({"auths": {"ghcr.io": OTHER}})
+    assert place.keep(bearer_registry.host) == ALL_PASSED
+    assert place.keep(bearer_registry.host, *BOB, folder="second") == ALL_PASSED
+    assert [login.registry for login in read_logins(place.host)] == [bearer_registry.host, "ghcr.io"]
+    place.remove(bearer_registry.host)
+    place.remove(bearer_registry.host, folder="second")
+    assert (place.config, place.left_over()) == ({"auths": {"ghcr.io": OTHER}}, [])
 
 
 def test_half_a_config_never_takes_its_place(place: Place) -> None:
