@@ -27,7 +27,7 @@ _UNREADABLE = {
     73: "the user may not read it",
     74: f"it is larger than {CONFIG_LIMIT // 1024} KiB",
 }
-_SUM = re.compile(r"^\d+ \d+$", re.MULTILINE)
+_SUM = re.compile(r"^[0-9a-f]+[ 0-9-]*$", re.MULTILINE)
 _CLI_WARNING = re.compile(r"WARNING: Error (?:loading|parsing) config file\W*(?P<detail>[^\r\n]*)", re.IGNORECASE)
 
 # F is the folder, G the file itself, also where the config is a link (as dotfiles managers make it), O the folder of
@@ -42,6 +42,7 @@ PLACE = r"""
     G=$F/config.json; printf "%s\n" "$G";
     if [ -L "$G" ]; then G=$(readlink -f "$G" 2>/dev/null); fi;
     if [ -n "$G" ]; then say place 0; else say place 71; exit 0; fi;
+    sum() { cksum || sha256sum || wc -c; };
 """
 # The sum comes first: what changes the file while it is read is noticed when the changed one is to take its place.
 SEE = r"""
@@ -49,7 +50,7 @@ SEE = r"""
         if [ -d "$F" ]; then [ -x "$F" ] || return 73; fi;
         if [ -e "$G" ]; then
             [ -f "$G" ] || return 72; [ -r "$G" ] || return 73; [ $(wc -c <"$G") -le LIMIT ] || return 74;
-            cksum <"$G";
+            sum 2>/dev/null <"$G";
         fi;
     };
     look; X=$?; say sum $X; if [ $X -ne 0 ]; then exit 0; fi;
@@ -59,7 +60,7 @@ SEE = r"""
 CHECK = r"""
     P=$(dirname "$G"); until [ -e "$P" ]; do P=$(dirname "$P"); done; printf "%s\n" "$P";
     if [ -d "$P" ] && [ -w "$P" ] && [ -x "$P" ]; then say writable 0; else say writable 75; exit 0; fi;
-    ( DOCKER_CONFIG=$F; export DOCKER_CONFIG; t 15 docker context ls ) 2>&1 >/dev/null </dev/null; say parsed $?;
+    ( DOCKER_CONFIG=$F; export DOCKER_CONFIG; t 4 docker context ls ) 2>&1 >/dev/null </dev/null; say parsed $?;
 """
 # What arrives is counted: of a connection that is cut off in the middle comes half a config and a clean end. What
 # a killed script left is removed by a later one. Without flock (it is in util-linux and in BusyBox) what remains is
@@ -73,15 +74,15 @@ _WRITE = r"""
             if [ -e "$O/$K" ]; then [ -e "$F/$K" ] || [ -L "$F/$K" ] || ln -s "$O/$K" "$F/$K"; fi;
         done;
     fi;
-    N=$(mktemp "$G.dokreg.XXXXXXXX" 2>&1) || fail 75 "$N";
-    trap "rm -f \"\$N\"" EXIT; trap "exit 130" HUP INT TERM; trap "" PIPE;
-    if [ -e "$G" ]; then cp -p "$G" "$N" 2>/dev/null; chmod u+rw "$N"; fi;
-    E=$(cat 2>&1 >"$N") || fail 75 "$E";
-    if [ $(wc -c <"$N") -ne "$SIZE" ]; then exit 0; fi;
+    NEW=$(mktemp "$G.dokreg.XXXXXXXX" 2>&1) || fail 75 "$NEW";
+    trap "rm -f \"\$NEW\"" EXIT; trap "exit 130" HUP INT TERM; trap "" PIPE;
+    if [ -e "$G" ]; then cp -p "$G" "$NEW" 2>/dev/null; chmod u+rw "$NEW"; fi;
+    E=$(cat 2>&1 >"$NEW") || fail 75 "$E";
+    if [ $(wc -c <"$NEW") -ne "$SIZE" ]; then exit 0; fi;
     (
         if command -v flock >/dev/null 2>&1; then t 30 flock 9 || fail 76 ""; fi;
-        E=$(cksum 2>/dev/null <"$G"); if [ "$E" = "$SUM" ] && [ -d "$F" ]; then :; else fail 77 ""; fi;
-        E=$(mv -f "$N" "$G" 2>&1) || fail 75 "$E";
+        E=$(sum 2>/dev/null <"$G"); if [ "$E" = "$SUM" ] && [ -d "$F" ]; then :; else fail 77 ""; fi;
+        E=$(mv -f "$NEW" "$G" 2>&1) || fail 75 "$E";
         find "$(dirname "$G")" -maxdepth 1 -name "*.dokreg.????????" -mmin +10 -exec rm -f {} ";" 2>/dev/null;
         cat "$G"; if [ -n "$LAST" ]; then rm -rf "$F"; rmdir "$HOME/.docker/dokreg" 2>/dev/null; fi;
         say written 0;

@@ -11,6 +11,7 @@ folder, which people use by the line that `export_line` gives.
 
 import base64
 import binascii
+import contextlib
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -38,7 +39,7 @@ class FoundLogin:
 
     `registry` is named as dokreg does it, `docker.io` for Docker Hub; with its path where it has one. `source` is
     `config`, `identity token` (there is no password then) or `helper:NAME`. Username and password are empty where they
-    cannot be read.
+    cannot be read; the username alone is empty if the secret stands for it as well.
     """
 
     registry: str
@@ -138,7 +139,7 @@ class _Keeping:
         """Put the entry into the config, or where the config says; raises ConfigProblem."""
         config = self._config
         if helper := config.helper_of(key):
-            login = _in_helper(key, entry)
+            login = _in_helper(entry)
             credential_helpers.store(config, helper, key, username=login[0], secret=login[1])
             entry = {}
         context = self._context if config.folder else ""
@@ -162,11 +163,10 @@ class _Keeping:
         )
 
 
-def _in_helper(key: str, entry: Values) -> tuple[str, str]:
+def _in_helper(entry: Values) -> tuple[str, str]:
     """Username and secret by which a helper keeps what stands in an entry."""
-    login = _found(key, entry, "")
     token = str(entry.get("identitytoken") or "")
-    return (credential_helpers.TOKEN_USERNAME, token) if token else (login.username, login.password)
+    return (credential_helpers.TOKEN_USERNAME, token) if token else _credentials(entry)
 
 
 def _leave_helper(config: Config, key: str) -> bool:
@@ -205,13 +205,21 @@ def _holds_login(entry: Values) -> bool:
 
 
 def _found(key: str, entry: Values, folder: str) -> FoundLogin:
-    username, password = str(entry.get("username") or ""), str(entry.get("password") or "")
-    if auth := entry.get("auth"):
-        username, password = _opened(str(auth))
-    source = "config"
+    username, password = _credentials(entry)
     if entry.get("identitytoken"):
-        password, source = "", "identity token"
-    return FoundLogin(_registry_of(key), username, password, source, folder)
+        return FoundLogin(_registry_of(key), username, "", "identity token", folder)
+    return FoundLogin(_registry_of(key), _shown(username, password), password, "config", folder)
+
+
+def _shown(username: str, password: str) -> str:
+    """The username; empty if it is the secret too, as everywhere in dokreg."""
+    return "" if username == password else username
+
+
+def _credentials(entry: Values) -> tuple[str, str]:
+    if auth := entry.get("auth"):
+        return _opened(str(auth))
+    return str(entry.get("username") or ""), str(entry.get("password") or "")
 
 
 def _opened(auth: str) -> tuple[str, str]:
@@ -252,15 +260,15 @@ def _places_in_helpers(config: Config) -> Iterator[tuple[str, str]]:
 
 
 def _found_in_helper(config: Config, helper: str, key: str) -> FoundLogin | None:
-    try:
+    username = password = ""
+    with contextlib.suppress(ConfigProblem):
         answer = credential_helpers.get(config, helper, key)
-    except ConfigProblem:
-        answer = ("", "")
-    if answer is None:
-        return None
-    if answer[0] == credential_helpers.TOKEN_USERNAME:
-        answer = ("", "")
-    return FoundLogin(_registry_of(key), *answer, f"helper:{verdicts.shown(helper)}", config.folder)
+        if answer is None:
+            return None
+        if answer[0] != credential_helpers.TOKEN_USERNAME:
+            username, password = answer
+    source = f"helper:{verdicts.shown(helper)}"
+    return FoundLogin(_registry_of(key), _shown(username, password), password, source, config.folder)
 
 
 def _checked(folder: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servers import docker, verdicts
+from servers import config_file, credential_helpers, docker, docker_config, verdicts
 from servers.ladder import MAX_WORDS, Ladder
 from servers.stages import Stage, StageReader
 
@@ -67,7 +67,9 @@ def test_stages_are_read_however_the_output_is_cut(cuts: list[int]) -> None:
 
 
 def test_the_scripts_survive_every_login_shell() -> None:
-    for script in (docker.PROBE_SCRIPT, docker.LOGIN_SCRIPT, docker.TIDY_SCRIPT):
+    of_configs = (docker_config.KEEP_SCRIPT, config_file.SEE_SCRIPT, config_file.WRITE_SCRIPT)
+    of_docker = (docker.PROBE_SCRIPT, docker.LOGIN_SCRIPT, docker.TIDY_SCRIPT)
+    for script in (*of_docker, *of_configs, credential_helpers.HELPER_SCRIPT):
         assert not set(script) & set("'!\n")
 
 

@@ -131,6 +131,7 @@ def test_of_docker_keeps_quiet_about_what_is_not_docker_s_own_trouble() -> None:
     assert verdicts.of_docker("unauthorized", 1, server="web-1", user="deploy") is None
 
 
+CONFIG = {"server": "web-1", "path": "/home/deploy/.docker/config.json"}
 ALL = {
     "ssh_unreachable": verdicts.ssh_unreachable(address="10.0.0.5:22", detail="connection refused"),
     "ssh_timeout": verdicts.ssh_timeout(address="10.0.0.5:22"),
@@ -149,6 +150,15 @@ ALL = {
     "worker_lost": verdicts.worker_lost(),
     "no_worker": verdicts.no_worker(),
     "disk_low": verdicts.disk_low(server="web-1", free="1.2 GB free"),
+    "config_unreadable": verdicts.config_unreadable(**CONFIG, user="deploy", detail="unexpected EOF"),
+    "config_not_writable": verdicts.config_not_writable(**CONFIG, user="deploy", detail="Read-only file system"),
+    "config_disk_full": verdicts.config_not_writable(**CONFIG, user="deploy", detail="No space left on device"),
+    "config_no_home": verdicts.config_no_home(server="web-1", user="deploy", path="/home/deploy"),
+    "config_locked": verdicts.config_locked(**CONFIG),
+    "config_busy": verdicts.config_busy(**CONFIG),
+    "login_not_kept": verdicts.login_not_kept(**CONFIG, registry="ghcr.io"),
+    "login_not_removed": verdicts.login_not_removed(**CONFIG, registry="ghcr.io"),
+    "login_not_saved_helper": verdicts.login_not_saved_helper(**CONFIG, user="deploy", helper="pass"),
 }
 
 
@@ -171,6 +181,12 @@ def test_a_verdict_has_its_code_and_whole_sentences(code: str, verdict: Verdict)
         "name_not_found": ["web-1.example.com"],
         "too_much_output": ["1024 KiB"],
         "disk_low": ["web-1", "1.2 GB free"],
+        "config_unreadable": [*CONFIG.values(), "unexpected EOF"],
+        "config_not_writable": [*CONFIG.values(), "Read-only file system"],
+        "config_no_home": ["web-1", "deploy", "/home/deploy"],
+        "login_not_kept": [*CONFIG.values(), "ghcr.io"],
+        "login_not_removed": [*CONFIG.values(), "ghcr.io"],
+        "login_not_saved_helper": [*CONFIG.values(), "pass"],
     }.items(),
 )
 def test_a_verdict_shows_its_facts(code: str, facts: list[str]) -> None:
