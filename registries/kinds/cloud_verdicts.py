@@ -221,10 +221,11 @@ def of_refusal(
         return _THROTTLED_ROW.verdict(known)
     if status >= _FAILING:
         return _FAILING_ROW.verdict(known)
+    said = shown(words)
+    answer = f"It said: {said}" if said else f"It said nothing, with the status {status}."
     return recognise((_CLOCK_ROW, _THROTTLED_ROW, _FAILING_ROW, *rows), words, known) or Verdict(
         "mint_refused",
-        f"{facts['cloud']} gave no token, for a reason that dokreg does not know. It said: "
-        f"{shown(words) or f'nothing, with status {status}'}",
+        f"{facts['cloud']} gave no token, for a reason that dokreg does not know. {answer}",
         "Read the cloud's own words, and check the credentials there.",
         permanent=False,
         subject="registry",
