@@ -312,7 +312,7 @@ def wrong_host(*, cloud: str, host: str) -> Verdict:
     """A host that is not the cloud's; nothing was asked or sent."""
     return Verdict(
         "mint_wrong_host",
-        f"{host} is not an address of {cloud}, so no token was asked for.",
+        f"“{shown(host)}” is not an address of a registry at {cloud}, so no token was asked for.",
         "Correct the registry's host.",
         permanent=True,
         subject="registry",

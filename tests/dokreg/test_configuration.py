@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dokreg.configuration import ConfigurationError, Environment, as_bind, as_bool, as_postgresql, as_redis
+from dokreg.configuration import ConfigurationError, Environment, as_bind, as_bool, as_postgresql, as_redis, as_url
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -76,3 +76,46 @@ def test_a_database_address_is_taken_apart() -> None:
 def test_a_broker_address_must_be_redis() -> None:
     with pytest.raises(ValueError, match="redis://"):
         as_redis("amqp://x")
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("", ""),
+        ("https://cloud.example.com/", "https://cloud.example.com"),
+        ("http://127.0.0.1:5000/token", "http://127.0.0.1:5000/token"),
+        ("http://[::1]:5000", "http://[::1]:5000"),
+    ],
+)
+def test_an_address_of_a_service(text: str, url: str) -> None:
+    assert as_url(text) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cloud.example.com",
+        "ftp://cloud.example.com",
+        "https://",
+        "https:///path",
+        "https://me:marked-password@cloud.example.com",
+        "https://cloud.example.com?x",
+        "https://cloud.example.com#x",
+        "https://cloud.example.com:http",
+        "https://cloud.example.com:70000",
+        "https://[::1",
+        "https://cloud example.com",
+        "https://clöud.example.com",
+    ],
+)
+def test_what_is_no_address_of_a_service(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\.$"):
+        as_url(text)
+
+
+def test_addresses_of_clouds_are_checked_at_the_start(tmp_path: Path) -> None:
+    clouds = ("AWS_ENDPOINT", "GOOGLE_TOKEN", "GOOGLE_METADATA", "AZURE_LOGIN", "ACR_EXCHANGE")
+    names = [*(f"DOKREG_{cloud}_URL" for cloud in clouds), "DOKREG_MACHINE_IDENTITY"]
+    refused = manage(tmp_path, **dict.fromkeys(names, "https://me:marked-password@cloud.example.com"))
+    assert [name for name in names if f"{name}: " in refused.stderr] == names
+    assert "marked-password" not in refused.stderr

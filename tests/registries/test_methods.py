@@ -95,6 +95,21 @@ def test_a_host_that_is_not_the_clouds_gets_no_policy_and_no_token(
 
 
 @EACH
+@pytest.mark.parametrize("secret", ["", "\ud800", "line\nline", "\x00"])
+def test_what_was_never_checked_at_input_is_checked_before_anything_is_sent(
+    kind: kinds.Kind, method: Method, settings: Any, secret: str
+) -> None:
+    if not method.needs_secret:
+        assert method.check_secret(account={}, secret=secret) is None
+        return
+    account = {"access_key_id": KEY_ID, "tenant": TENANT, "client_id": CLIENT_ID}
+    for odd in ({}, dict.fromkeys(account, "\ud800"), account):
+        with pytest.raises(MintFailed) as failed:
+            method.mint(host=HOST_OF[kind.slug], account=odd, secret=secret)
+        assert (failed.value.verdict.code, failed.value.verdict.permanent) == ("mint_key_unusable", True)
+
+
+@EACH
 @given(account=st.dictionaries(st.sampled_from(["access_key_id", "role_arn", "tenant", "client_id"]), st.text()))
 def test_no_input_is_too_odd_to_be_judged(kind: kinds.Kind, method: Method, account: dict[str, str]) -> None:
     for host in ("", HOST_OF[kind.slug]):

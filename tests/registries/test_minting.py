@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import logging
 import ssl
 import threading
 import time
@@ -204,7 +205,7 @@ def test_the_machines_configuration_plays_no_part_with_an_access_key(
 
 def test_many_threads_with_keys_of_their_own_do_not_mix_them_up(ecr: Case, aws: Aws) -> None:
     ids = [f"AKIA{number:016d}" for number in range(40)]
-    aws.keys |= {key_id: f"secret of {key_id}".ljust(40, "x") for key_id in ids}
+    aws.keys |= {key_id: f"secret+of/{key_id}".ljust(40, "x") for key_id in ids}
     with ThreadPoolExecutor(8) as threads:
         minted = list(threads.map(lambda key_id: ecr.mint(secret=aws.keys[key_id], access_key_id=key_id), ids))
     assert aws.mints == dict.fromkeys(ids, 1)
@@ -648,3 +649,14 @@ def test_a_thousand_keys_do_not_need_a_thousand_clients_or_threads(ecr: Case, aw
         ecr.mint(access_key_id=f"AKIA{number:016d}")
     assert aws_calls._client_of.cache_info().currsize == clients
     assert threading.active_count() <= threads + 2  # those of the stand-in come and go
+
+
+@EVERY_CLOUD
+def test_no_log_level_is_low_enough_to_log_a_secret(case: Case, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        minted = case.mint()
+        with case.cloud.having(answers_500=True):
+            case.failure()
+    assert minted.secret not in caplog.text
+    assert case.secret not in caplog.text
+    assert "x-amz-security-token" not in caplog.text.lower()
