@@ -197,13 +197,13 @@ def as_url(text: str) -> str:
         return ""
     if not text.isascii() or not text.isprintable() or set(text) & set(' "<>\\^`{|}'):
         raise ValueError("write it in ASCII, without spaces.")
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - it is read only when it is asked for
+    except ValueError as error:
+        raise ValueError("its host or its port is not valid.") from error
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("it must be an address such as https://cloud.example.com.")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ValueError("it must have no user name, no ? and no #.")
-    try:
-        parts.port  # noqa: B018 - it is looked at only when it is asked for
-    except ValueError as error:
-        raise ValueError("the port is no number from 1 to 65535.") from error
     return text.rstrip("/")

@@ -11,13 +11,13 @@ from django.conf import settings
 
 from registries.kinds import cloud_verdicts
 from registries.kinds.base import Kind
-from registries.kinds.methods import Account, AccountField, MintFailed, Policy
+from registries.kinds.methods import Account, AccountField, Policy
 from registries.kinds.minting import Call, CloudMethod, Refused, Token, Unreadable, life_in_seconds, text_in
 
 NULL_GUID = "00000000-0000-0000-0000-000000000000"
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DOMAIN = re.compile(
-    r"(?=.{3,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+", re.IGNORECASE
+    r"(?=.{3,253}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+", re.IGNORECASE | re.ASCII
 )
 _HOST = re.compile(r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)\.azurecr\.(?P<cloud>io|cn|us|de)")
 # By "National clouds" in the documentation of the Microsoft identity platform.
@@ -30,6 +30,7 @@ _OK = 200
 class ServicePrincipal(CloudMethod):
     """A client secret gets an access token from Microsoft Entra, and the registry trades that for a refresh token."""
 
+    hosts = _HOST
     cloud = "Azure"
     slug = "service_principal"
     name = "Service principal"
@@ -71,8 +72,10 @@ class ServicePrincipal(CloudMethod):
     def check_secret(self, *, account: Account, secret: str) -> str | None:
         if _GUID.fullmatch(secret.strip()):
             return "This is the id of a client secret. Its value was shown beside it when it was made."
-        if "\n" in secret.strip():
-            return "A client secret has one line."
+        if not secret.strip():
+            return "The client secret is missing."
+        if not secret.isascii() or not secret.strip().isprintable():
+            return "A client secret has one line of letters, digits and signs. Enter it again."
         return None
 
     def describe(self, *, account: Account, secret: str) -> str:
@@ -92,11 +95,8 @@ class ServicePrincipal(CloudMethod):
 
     def ask(self, call: Call) -> Token:
         match = _HOST.fullmatch(call.host)
-        if match is None:
-            raise MintFailed(cloud_verdicts.wrong_host(cloud=Acr.name, host=call.host))
-        entra_token = self._sign_in(
-            call, settings.DOKREG_AZURE_LOGIN_URL or _LOGIN_URLS.get(match["cloud"], _LOGIN_URL)
-        )
+        national = match["cloud"] if match else ""
+        entra_token = self._sign_in(call, settings.DOKREG_AZURE_LOGIN_URL or _LOGIN_URLS.get(national, _LOGIN_URL))
         call.hidden.append(entra_token)
         return self._exchange(call, entra_token)
 

@@ -28,6 +28,17 @@ from registries.kinds.minting import Answer, Deadline, NoIdentity, Refused, TooL
 SESSION_NAME = "dokreg"
 ROLE_SECONDS = 900
 _CLIENTS = 64
+# What botocore's parsers raise over an answer that is not as documented.
+_UNREADABLE = (
+    BotoCoreError,
+    ResponseParserError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 _client_lock = threading.Lock()
 _machine_lock = threading.Lock()
 _machine_readers = concurrent.futures.ThreadPoolExecutor(max_workers=4, thread_name_prefix="machine-keys")
@@ -64,7 +75,7 @@ def call(
         problem = error.response.get("Error", {})
         words = f"{error.operation_name} {problem.get('Code', '')}: {problem.get('Message', '')}"
         raise Refused(words, under.answer) from None
-    except (BotoCoreError, ResponseParserError):
+    except _UNREADABLE:
         raise Unreadable("it is not as AWS documents it") from None
     finally:
         _under_way.reset(token)

@@ -221,10 +221,11 @@ def of_refusal(
         return _THROTTLED_ROW.verdict(known)
     if status >= _FAILING:
         return _FAILING_ROW.verdict(known)
+    said = shown(words)
+    answer = f"It said: {said}" if said else f"It said nothing, with the status {status}."
     return recognise((_CLOCK_ROW, _THROTTLED_ROW, _FAILING_ROW, *rows), words, known) or Verdict(
         "mint_refused",
-        f"{facts['cloud']} gave no token, for a reason that dokreg does not know. It said: "
-        f"{shown(words) or f'nothing, with status {status}'}",
+        f"{facts['cloud']} gave no token, for a reason that dokreg does not know. {answer}",
         "Read the cloud's own words, and check the credentials there.",
         permanent=False,
         subject="registry",
@@ -311,7 +312,7 @@ def wrong_host(*, cloud: str, host: str) -> Verdict:
     """A host that is not the cloud's; nothing was asked or sent."""
     return Verdict(
         "mint_wrong_host",
-        f"{host} is not an address of {cloud}, so no token was asked for.",
+        f"“{shown(host)}” is not an address of a registry at {cloud}, so no token was asked for.",
         "Correct the registry's host.",
         permanent=True,
         subject="registry",

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from registries.kinds import cloud_verdicts
 from registries.kinds.base import Kind
-from registries.kinds.methods import Account, AccountField, MintFailed, Policy
+from registries.kinds.methods import Account, AccountField, Policy
 from registries.kinds.minting import Answer, Call, CloudMethod, MachineMethod, Token, Unreadable, text_in
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ _ROLE_FIELDS = (
 class _AmazonMethod(CloudMethod):
     """What all four have in common: a role perhaps, then one call."""
 
+    hosts = _PRIVATE_HOST
     cloud = "AWS"
     username = "AWS"
     rows = cloud_verdicts.AWS_ROWS
@@ -99,11 +100,9 @@ class _AmazonMethod(CloudMethod):
         return _token_in(answer.get("authorizationData"), raw)
 
     def region(self, host: str) -> str:
-        """Where to ask. Raises MintFailed if the host is not Amazon's."""
+        """Where to ask."""
         found = account_and_region(host)
-        if found is None:
-            raise MintFailed(cloud_verdicts.wrong_host(cloud=Ecr.name, host=host))
-        return found[1]
+        return found[1] if found else PUBLIC_REGION
 
     def check_account(self, *, host: str, account: Account) -> dict[str, str]:
         role_arn, external_id = account.get("role_arn", ""), account.get("external_id", "")
@@ -203,6 +202,8 @@ class AccessKey(_AmazonMethod):
         text = secret.strip()
         if _ACCESS_KEY_ID.fullmatch(text):
             return "This is the id of an access key. The secret access key was shown beside it when it was made."
+        if not text:
+            return "The secret access key is missing."
         if not text.isascii() or not text.isprintable() or " " in text:
             return "A secret access key has letters, digits, + and / in it, and no spaces or line breaks."
         return None
@@ -246,10 +247,7 @@ class _Public(_AmazonMethod):
 
     service = "ecr-public"
 
-    def region(self, host: str) -> str:
-        if not _PUBLIC_HOST.fullmatch(host):
-            raise MintFailed(cloud_verdicts.wrong_host(cloud=EcrPublic.name, host=host))
-        return PUBLIC_REGION
+    hosts = _PUBLIC_HOST
 
     def statements(self, host: str) -> list[dict[str, Any]]:
         actions = ["ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"]

@@ -7,6 +7,7 @@ dokreg never mint.
 import datetime as dt
 import json
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -129,19 +130,21 @@ class Token:
 class CloudMethod(Method):
     """A method whose tokens come from a cloud. A subclass asks for them; what goes wrong is judged here."""
 
+    # The registry's hosts that the cloud runs; for no other anything is asked or sent.
+    hosts: ClassVar[re.Pattern[str]]
     # Who is asked, and what it is asked with, as they stand in a sentence.
     cloud: ClassVar[str]
     credentials: ClassVar[str]
     rows: ClassVar[tuple[Row, ...]]
 
     def ask(self, call: Call) -> Token:
-        """Raises Refused, TooLate, Unreachable, Unreadable, NoIdentity, MintFailed."""
+        """The input has been checked. Raises Refused, TooLate, Unreachable, Unreadable, NoIdentity."""
         raise NotImplementedError
 
     def mint(self, *, host: str, account: Account, secret: str) -> Minted:
         asked_at = timezone.now()
-        if reason := self.unavailable():
-            raise MintFailed(cloud_verdicts.not_available(reason=reason))
+        if verdict := self._obstacle(host=host, account=account, secret=secret):
+            raise MintFailed(verdict)
         call = Call(host, account, secret.strip(), Deadline(methods.MINT_DEADLINE), [secret])
         try:
             token = self.ask(call)
@@ -162,6 +165,16 @@ class CloudMethod(Method):
             failure = self._failure(call, cloud_verdicts.expired_token(cloud=self.cloud, life=token.life))
         # Raised out here, so that no request with a secret in it hangs on as the context.
         raise failure
+
+    def _obstacle(self, *, host: str, account: Account, secret: str) -> Verdict | None:
+        """What was refused at input, had it come by a form, or is no longer allowed."""
+        if reason := self.unavailable():
+            return cloud_verdicts.not_available(reason=reason)
+        if not self.hosts.fullmatch(host):
+            return cloud_verdicts.wrong_host(cloud=self.cloud, host=host)
+        wrong = self.check_account(host=host, account=account)
+        reason = next(iter(wrong.values()), None) or self.check_secret(account=account, secret=secret)
+        return cloud_verdicts.key_unusable(reason=reason) if reason else None
 
     def _verdict(self, call: Call, refused: Refused) -> Verdict:
         return cloud_verdicts.of_refusal(

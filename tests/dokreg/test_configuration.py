@@ -18,6 +18,7 @@ from dokreg.configuration import (
     as_redis,
     as_sender,
     as_smtp,
+    as_url,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,3 +152,46 @@ def test_a_mail_server_needs_a_sender(tmp_path: Path) -> None:
         manage(tmp_path, DOKREG_SMTP_URL="smtp://mail.example.com", DOKREG_EMAIL_FROM="dokreg@example.com").returncode
         == 0
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("", ""),
+        ("https://cloud.example.com/", "https://cloud.example.com"),
+        ("http://127.0.0.1:5000/token", "http://127.0.0.1:5000/token"),
+        ("http://[::1]:5000", "http://[::1]:5000"),
+    ],
+)
+def test_an_address_of_a_service(text: str, url: str) -> None:
+    assert as_url(text) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cloud.example.com",
+        "ftp://cloud.example.com",
+        "https://",
+        "https:///path",
+        "https://me:marked-password@cloud.example.com",
+        "https://cloud.example.com?x",
+        "https://cloud.example.com#x",
+        "https://cloud.example.com:http",
+        "https://cloud.example.com:70000",
+        "https://[::1",
+        "https://cloud example.com",
+        "https://clöud.example.com",
+    ],
+)
+def test_what_is_no_address_of_a_service(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\.$"):
+        as_url(text)
+
+
+def test_addresses_of_clouds_are_checked_at_the_start(tmp_path: Path) -> None:
+    clouds = ("AWS_ENDPOINT", "GOOGLE_TOKEN", "GOOGLE_METADATA", "AZURE_LOGIN", "ACR_EXCHANGE")
+    names = [*(f"DOKREG_{cloud}_URL" for cloud in clouds), "DOKREG_MACHINE_IDENTITY"]
+    refused = manage(tmp_path, **dict.fromkeys(names, "https://me:marked-password@cloud.example.com"))
+    assert [name for name in names if f"{name}: " in refused.stderr] == names
+    assert "marked-password" not in refused.stderr

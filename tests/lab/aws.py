@@ -33,6 +33,12 @@ MACHINE_KEY = "ASIAMACHINE000000000"
 SIGNED_AT = "%Y%m%dT%H%M%SZ"
 
 
+def _moto_itself() -> Any:
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+    return DomainDispatcherApplication(create_backend_app)
+
+
 @dataclass
 class Aws(Cloud):
     username: ClassVar[str] = "AWS"
@@ -42,7 +48,7 @@ class Aws(Cloud):
     denied: dict[str, str] = field(default_factory=dict)  # id -> the action that it may not do
     roles: dict[str, str] = field(default_factory=dict)  # ARN -> external id, "" for none; others are refused
     assumed: list[str] = field(default_factory=list)
-    _moto: Any = field(default_factory=lambda: moto())  # noqa: PLW0108 - it is defined below
+    _moto: Any = field(default_factory=_moto_itself)
 
     def respond(self, asked: Asked) -> Answer:
         if asked.path == "/lab":
@@ -119,12 +125,6 @@ class Aws(Cloud):
 
     def throttled(self) -> Answer:
         return problem("ThrottlingException", "Rate exceeded")
-
-
-def moto() -> Any:
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-
-    return DomainDispatcherApplication(create_backend_app)
 
 
 def problem(code: str, message: str, status: int = 400) -> Answer:

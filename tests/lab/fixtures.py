@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tests.lab.azure import Azure
 from tests.lab.clouds import Cloud
 from tests.lab.engine import Engine
 from tests.lab.google import Google
-from tests.lab.hosts import leading_here
+from tests.lab.hosts import FORGOTTEN_AFTER, leading_here
 from tests.lab.registry import Account, BasicRegistry, BearerRegistry, CloudRegistry, Registry, TlsRegistry
 from tests.lab.sshd import Server, lab_user, path_without_docker
 
@@ -186,6 +187,7 @@ def azure(settings: Settings) -> Iterator[Azure]:
 def cloud_names() -> Iterator[None]:
     """The names of clouds lead to this machine, for one module at a time on the whole of it."""
     with leading_here(CLOUD_NAMES):
+        time.sleep(FORGOTTEN_AFTER)
         yield
 
 

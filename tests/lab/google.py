@@ -1,5 +1,6 @@
 """Google's token endpoint, which believes no assertion that it has not checked, and a machine's metadata server."""
 
+import functools
 import json
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -29,11 +30,17 @@ def new_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
+@functools.cache
+def usual_key() -> rsa.RSAPrivateKey:
+    """To make one takes long."""
+    return new_key()
+
+
 @dataclass
 class Google(Cloud):
     username: ClassVar[str] = "oauth2accesstoken"
 
-    accounts: dict[str, rsa.RSAPrivateKey] = field(default_factory=lambda: {EMAIL: new_key()})
+    accounts: dict[str, rsa.RSAPrivateKey] = field(default_factory=lambda: {EMAIL: usual_key()})
     is_machine_of_google: bool = True
 
     @property

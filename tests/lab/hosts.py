@@ -14,10 +14,12 @@ HOSTS = Path("/etc/hosts")
 LOCK = Path("/var/tmp/dokreg-lab-hosts.lock")
 MARK = "# put here by the lab of dokreg"
 PATIENCE = 600
+# Programs in Go, such as engines, remember the file for five seconds, whatever changes in it.
+FORGOTTEN_AFTER = 5.2
 
 
 def address_of(name: str) -> str:
-    """The name's own loopback address, always the same: programs in Go remember the file for five seconds."""
+    """The name's own loopback address, always the same, so that what is remembered of the last run is right."""
     digest = hashlib.sha256(name.encode()).digest()
     return f"127.{77 + digest[0] % 100}.{digest[1]}.{1 + digest[2] % 254}"
 

@@ -89,11 +89,24 @@ def test_a_host_that_is_not_the_clouds_gets_no_policy_and_no_token(
     settings.DOKREG_AWS_ENDPOINT_URL = settings.DOKREG_GOOGLE_METADATA_URL = "http://127.0.0.1:1"
     if kind.slug != "ecr_public":
         assert method.policy(host=host, account={}) is None
-    if method.slug == "machine" and kind.slug.startswith("ecr"):
-        return  # the machine's keys would be looked for first
     with pytest.raises(MintFailed) as failed:
         method.mint(host=host, account={"access_key_id": KEY_ID}, secret=SECRET_KEY)
     assert (failed.value.verdict.code, failed.value.verdict.permanent) == ("mint_wrong_host", True)
+
+
+@EACH
+@pytest.mark.parametrize("secret", ["", "\ud800", "line\nline", "\x00"])
+def test_what_was_never_checked_at_input_is_checked_before_anything_is_sent(
+    kind: kinds.Kind, method: Method, settings: Any, secret: str
+) -> None:
+    if not method.needs_secret:
+        assert method.check_secret(account={}, secret=secret) is None
+        return
+    account = {"access_key_id": KEY_ID, "tenant": TENANT, "client_id": CLIENT_ID}
+    for odd in ({}, dict.fromkeys(account, "\ud800"), account):
+        with pytest.raises(MintFailed) as failed:
+            method.mint(host=HOST_OF[kind.slug], account=odd, secret=secret)
+        assert (failed.value.verdict.code, failed.value.verdict.permanent) == ("mint_key_unusable", True)
 
 
 @EACH
