@@ -1,20 +1,22 @@
 """`make bench`: what dokreg costs, side by side with what it is compared with, in one run on both.
 
-Prints a table, and writes the figures as JSON to the file named as the argument. Medians; the spread is the
+Prints a table, and writes the figures as JSON to the file named as the argument; a section is measured alone if it
+is named as well (`tests`, `list`, `fleet`). Medians; the spread is the
 middle half of the runs. Everything is real: sshd, Docker engine, registry, `manage.py up`.
 """
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
+from tests.bench import fleet
+from tests.bench.figures import Figure, compared, timed
 from tests.lab.engine import Engine
 from tests.lab.registry import Account, BearerRegistry
 from tests.lab.sshd import Server
@@ -26,39 +28,12 @@ SHORT, LONG = "a-password-of-20-byt", "t" * 2500
 MANY_REGISTRIES = 10_000
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One measured thing, against another where there is one; times in milliseconds."""
-
-    work: str
-    value: float
-    spread: str = ""
-    against: str = ""
-    other: float | None = None
-    ratio: float | None = None
-    bar: str = ""
-
-
-def timed(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return (time.perf_counter() - started) * 1000
-
-
 def side_by_side(*works: Callable[[], object]) -> list[list[float]]:
     """The times of several works, taken in turn so that whatever else happens on the machine meets all of them."""
     for work in works:
         work()
     rounds = [[timed(work) for work in works] for _ in range(ROUNDS)]
     return [list(times) for times in zip(*rounds, strict=True)]
-
-
-def compared(work: str, mine: list[float], against: str, other: list[float], bar: str) -> Figure:
-    low, middle, high = statistics.quantiles(mine, n=4)
-    base = statistics.median(other)
-    return Figure(
-        work, round(middle, 1), f"{low:.0f}–{high:.0f}", against, round(base, 1), round(middle / base, 2), bar
-    )
 
 
 class Bench:
@@ -130,23 +105,33 @@ def show(figures: list[Figure]) -> None:
         print("| " + " | ".join("" if cell is None else str(cell) for cell in cells) + " |")
 
 
+def test_figures(folder: Path) -> list[Figure]:
+    """One registry on one server, and the memory of a dokreg that has done so."""
+    with (
+        Engine(folder / "engine") as engine,
+        Server(folder / "server", engine) as machine,
+        BearerRegistry(folder / "registry", [Account("short", SHORT)]) as registry,
+        running(folder / "data") as dokreg,
+    ):
+        dokreg.wait_until_healthy()
+        bench = Bench(dokreg, machine, registry)
+        return [*bench.tests(), bench.memory()]
+
+
+SECTIONS = {"tests": test_figures, "list": list_figures, "fleet": fleet.figures}
+
+
 def main(arguments: list[str]) -> None:
-    with tempfile.TemporaryDirectory(prefix="dokreg-bench-", dir="/var/tmp") as name:
-        folder = Path(name)
-        folder.chmod(0o711)
-        with (
-            Engine(folder / "engine") as engine,
-            Server(folder / "server", engine) as machine,
-            BearerRegistry(folder / "registry", [Account("short", SHORT)]) as registry,
-            running(folder / "data") as dokreg,
-        ):
-            dokreg.wait_until_healthy()
-            bench = Bench(dokreg, machine, registry)
-            figures = [*bench.tests(), bench.memory()]
-        figures += list_figures(folder / "list")
+    names = [name for name in arguments if name in SECTIONS] or list(SECTIONS)
+    figures: list[Figure] = []
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="dokreg-bench-", dir="/var/tmp") as temporary:
+            folder = Path(temporary)
+            folder.chmod(0o711)
+            figures += SECTIONS[name](folder)
     show(figures)
-    if arguments:
-        Path(arguments[0]).write_text(json.dumps([asdict(figure) for figure in figures], indent=2, ensure_ascii=False))
+    for name in set(arguments) - set(SECTIONS):
+        Path(name).write_text(json.dumps([asdict(figure) for figure in figures], indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":

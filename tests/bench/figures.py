@@ -1,0 +1,33 @@
+"""Measured things, and how they are compared."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured thing, against another where there is one; times in milliseconds."""
+
+    work: str
+    value: float
+    spread: str = ""
+    against: str = ""
+    other: float | None = None
+    ratio: float | None = None
+    bar: str = ""
+
+
+def timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return (time.perf_counter() - started) * 1000
+
+
+def compared(work: str, mine: list[float], against: str, other: list[float], bar: str) -> Figure:
+    low, middle, high = statistics.quantiles(mine, n=4)
+    base = statistics.median(other)
+    return Figure(
+        work, round(middle, 1), f"{low:.0f}–{high:.0f}", against, round(base, 1), round(middle / base, 2), bar
+    )
