@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from organisations import invitations
 from organisations.models import Invitation, Membership, Organisation, Role, User
 from organisations.notification_models import NotificationChannel
-from registries.models import Registry, RegistryTest, TestBatch
+from registries.models import ConfigCheck, Registry, RegistryTest, Rotation, TestBatch
 from servers import keys
 from servers.models import Server, ServerTest, SSHKey
 from tests.people import join, membership_of
@@ -35,6 +35,8 @@ class Things:
     server_test: ServerTest
     registry: Registry
     registry_test: RegistryTest
+    rotation: Rotation
+    config_check: ConfigCheck
     batch: TestBatch
 
 
@@ -128,6 +130,14 @@ def _batch(things: Things) -> dict[str, str]:
     return {"batch_id": things.batch.pk}
 
 
+def _rotation(things: Things) -> dict[str, str]:
+    return {"rotation_id": things.rotation.pk}
+
+
+def _config_check(things: Things) -> dict[str, str]:
+    return {"check_id": things.config_check.pk}
+
+
 def _kind(_: Things) -> dict[str, str]:
     return {"kind": "generic"}
 
@@ -214,6 +224,18 @@ OWNED = (
     Row("registries:edit", ("registries.change_registry",), _registry, method="POST", status=422),
     Row("registries:test_edit", ("registries.change_registry",), _registry, method="POST", status=422),
     Row("registries:test", ("registries.view_registry",), _registry, method="POST", status=303),
+    Row("registries:refresh", ("registries.change_registry",), _registry, method="POST", status=303),
+    Row("registries:logins", ("registries.change_registry",), _registry, method="POST", status=303),
+    Row("registries:logins_retry", ("registries.change_registry",), _registry, method="POST", status=303),
+    Row("registries:rotation", ("registries.view_registry",), _rotation, status=303),
+    Row("registries:rotation_switch", ("registries.change_registry",), _rotation, method="POST", status=303),
+    Row("registries:rotation_discard", ("registries.change_registry",), _rotation, method="POST", status=303),
+    Row("registries:server_logins", ("servers.view_server",), _server),
+    Row("registries:config_check", ("servers.view_server",), _server, method="POST", status=303),
+    Row("registries:config_check_detail", ("servers.view_server",), _config_check, status=303),
+    Row("registries:login_adopt", ("registries.add_registry",), _server, method="POST", status=303),
+    Row("registries:login_remove", ("servers.change_server",), _server, method="POST", status=303),
+    Row("registries:login_mend", ("registries.change_registry",), _server, method="POST", status=303),
     Row("registries:delete", ("registries.delete_registry",), _registry),
     Row("registries:delete", ("registries.delete_registry",), _registry, method="POST", status=303),
     Row("fleet:matrix", SEE_BOTH),
@@ -262,6 +284,14 @@ def things(organisation: Organisation, alice: User) -> Things:
         server=server,
         server_test=ServerTest.objects.create(organisation=organisation, server=server, asked_by=alice),
         registry=registry,
+        rotation=Rotation.objects.create(
+            organisation=organisation,
+            registry=registry,
+            asked_by=alice,
+            url=registry.url,
+            state=Rotation.State.SWITCHED,
+        ),
+        config_check=ConfigCheck.objects.create(organisation=organisation, server=server, asked_by=alice),
         registry_test=RegistryTest.objects.create(
             organisation=organisation,
             registry=registry,

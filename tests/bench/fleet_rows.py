@@ -24,7 +24,8 @@ def save(wanted: dict[str, Any]) -> str:
     password = wanted["registry"].pop("password")
     owner = organisation.members.get()
     registry = Registry(organisation=organisation, **wanted["registry"])
-    return str(saving.save_registry(registry=registry, password=password, by=owner).pk)
+    saving.save_registry(registry=registry, password=password, by=owner)
+    return registry.pk
 
 
 if __name__ == "__main__":

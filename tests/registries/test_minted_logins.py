@@ -8,8 +8,8 @@ import pytest
 
 from organisations.models import Organisation, User
 from registries import kinds
+from registries.credentials import Credentials
 from registries.kinds.methods import Minted
-from registries.testing import Credentials
 from servers import ssh
 from servers.models import Server
 from tests.lab import hosts, sshd
