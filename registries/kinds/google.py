@@ -215,6 +215,10 @@ class Google(Kind):
     def secret_url(self, host: str) -> str | None:
         return "https://console.cloud.google.com/iam-admin/serviceaccounts"
 
+    def method_of_pasted(self, username: str) -> str:
+        """A key is better kept here, with only its tokens on the servers."""
+        return ServiceAccount.slug if username == KEY_USERNAME else ""
+
     def refuse_username(self, username: str) -> str | None:
         if username in _USERNAMES:
             return None

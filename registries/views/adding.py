@@ -138,7 +138,7 @@ def _draft_of(request: OrganisationRequest, pasted: Pasted) -> Draft:
         "image_prefix": pasted.image_prefix,
         "image": pasted.image,
         "note": pasted.note,
-        "method": kinds.get(pasted.kind).method_of_pasted(pasted.username) or AS_IT_IS,
+        "method": kinds.get(pasted.kind).method_of_pasted(pasted.username) or (AS_IT_IS if pasted.password else ""),
     }
     return saving.keep_draft(
         organisation=request.organisation, by=request.user, values=values, password=pasted.password

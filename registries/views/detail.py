@@ -29,6 +29,9 @@ from servers.models import Server
 
 HISTORY = 20
 REFRESHES = 8
+TOKEN_COLUMNS = [
+    "token", "token_issued_at", "token_expires_at", "refresh_due_at", "refresh_failures", "last_refresh",
+]  # fmt: skip
 
 
 @require_safe
@@ -115,6 +118,8 @@ def _token_context(registry: Registry) -> dict[str, object]:
     if not registry.method:
         return {}
     refreshes = list(registry.refreshes.select_related("asked_by")[:REFRESHES])
+    # Read anew after its refreshes: one that has ended is then seen on the registry, one under way is waited for.
+    registry.refresh_from_db(fields=TOKEN_COLUMNS)
     context: dict[str, object] = {
         "refreshes": refreshes,
         "is_minting": any(refresh.is_running for refresh in refreshes),
