@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Min, Q
+from django.db.models import Count, Min, Q
 from django.utils import timezone
 from django.utils.text import slugify
 
@@ -35,12 +35,9 @@ def choose(*, registry: Registry, servers: Collection[Server]) -> None:
             _hold(registry, server)
         _leave(Login.objects.filter(pk__in=[login.pk for login in removed]))
         if added or removed:
-            audit.record(
-                "chose the servers to log in",
-                registry,
-                added=", ".join(server.name for server in added),
-                removed=", ".join(login.server.name for login in removed),
-            )
+            names = {"added": [server.name for server in added], "removed": [login.server.name for login in removed]}
+            facts = {word: ", ".join(found) for word, found in names.items() if found}
+            audit.record("chose the servers to log in", registry, **facts)
         transaction.on_commit(dispatch)
 
 
@@ -112,6 +109,12 @@ def forget_sent(server_id: str) -> None:
 def of_server(server: Server) -> list[Login]:
     """What a server is logged in to, or is to be."""
     return list(server.logins.select_related("registry__organisation").order_by("registry_name"))
+
+
+def count_logins(registries: Collection[Registry]) -> dict[str, int]:
+    """On how many servers each of these registries stays logged in, by its id."""
+    held = Login.objects.filter(registry__in=registries).exclude(state=Login.State.LEAVING)
+    return dict(held.order_by().values_list("registry").annotate(number=Count("pk")))
 
 
 def folder_for(registry: Registry, server: Server) -> str:
