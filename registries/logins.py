@@ -6,6 +6,7 @@ truth; a server's turn (`servers.turns`) sees to it that one worker at a time ch
 
 import datetime as dt
 from collections.abc import Collection
+from typing import Any
 
 from django.conf import settings
 from django.db import models, transaction
@@ -36,7 +37,7 @@ def choose(*, registry: Registry, servers: Collection[Server]) -> None:
         _leave(Login.objects.filter(pk__in=[login.pk for login in removed]))
         if added or removed:
             names = {"added": [server.name for server in added], "removed": [login.server.name for login in removed]}
-            facts = {word: ", ".join(found) for word, found in names.items() if found}
+            facts: dict[str, Any] = {word: ", ".join(found) for word, found in names.items() if found}
             audit.record("chose the servers to log in", registry, **facts)
         transaction.on_commit(dispatch)
 
