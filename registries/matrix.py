@@ -66,18 +66,17 @@ class Tally:
 
     @property
     def parts(self) -> list[tuple[str, str]]:
-        """(tone, words), such as ("passed", "48 passed")."""
+        """(tone, words), such as ("failed", "2 failed"); what has to be looked at comes first."""
         counts = self.chips
-        warnings = counts["warning"]
         under_way = sum(counts[chip] for chip in UNDER_WAY)
         found = [
-            (counts["passed"], "passed", "passed"),
-            (warnings, "warning", "warning" if warnings == 1 else "warnings"),
             (counts["failed"], "failed", "failed"),
             (counts["unconfirmed"], "unconfirmed", "not confirmed"),
             (counts["lost"], "lost", "lost"),
-            (under_way, "running", "under way"),
             (self.failed_logins, "failed", "login failed" if self.failed_logins == 1 else "logins failed"),
+            (under_way, "running", "under way"),
+            (counts["warning"], "warning", "warning" if counts["warning"] == 1 else "warnings"),
+            (counts["passed"], "passed", "passed"),
         ]
         return [(tone, f"{number} {words}") for number, tone, words in found if number]
 
