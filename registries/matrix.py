@@ -66,18 +66,17 @@ class Tally:
 
     @property
     def parts(self) -> list[tuple[str, str]]:
-        """(tone, words), such as ("passed", "48 passed")."""
+        """(tone, words), such as ("failed", "2 failed"); what has to be looked at comes first."""
         counts = self.chips
-        warnings = counts["warning"]
         under_way = sum(counts[chip] for chip in UNDER_WAY)
         found = [
-            (counts["passed"], "passed", "passed"),
-            (warnings, "warning", "warning" if warnings == 1 else "warnings"),
             (counts["failed"], "failed", "failed"),
             (counts["unconfirmed"], "unconfirmed", "not confirmed"),
             (counts["lost"], "lost", "lost"),
-            (under_way, "running", "under way"),
             (self.failed_logins, "failed", "login failed" if self.failed_logins == 1 else "logins failed"),
+            (under_way, "running", "under way"),
+            (counts["warning"], "warning", "warning" if counts["warning"] == 1 else "warnings"),
+            (counts["passed"], "passed", "passed"),
         ]
         return [(tone, f"{number} {words}") for number, tone, words in found if number]
 
@@ -229,18 +228,18 @@ class _Writer:
         login = self._logins.get(pair)
         login_mark = self._login_marks[login] if login else ""
         test, chip, verdict, at, tested_mark = self._standings.get(pair, (None, "never", "", None, ""))
-        label = f' data-label="{name}"' if chip in PROBLEMS or login == Login.State.FAILED else ""
-        if test is None:
-            return (
-                f'<td data-state="never"{label}><a href="{address}?server={server}">'
-                f"{self._marks['never']}{login_mark}</a></td>"
-            )
-        is_changed = tested_mark != mark
-        changed = _CHANGED if is_changed else ""
+        is_problem = chip in PROBLEMS or login == Login.State.FAILED
+        label = f' data-label="{name}"' if is_problem else ""
+        is_changed = bool(test) and tested_mark != mark
+        address = (
+            f'{self._tests}{test}/" title="{_title(chip, verdict, is_changed=is_changed)}'
+            if test
+            else (f"{address}?server={server}")
+        )
         return (
-            f'<td data-state="{chip}"{label}{" data-changed" if is_changed else ""}><a href="{self._tests}{test}/"'
-            f' title="{_title(chip, verdict, is_changed=is_changed)}">{self._marks[chip]}{self._age(at)}{changed}'
-            f"{login_mark}</a></td>"
+            f'<td data-state="{chip}"{" data-problem" if is_problem else ""}{" data-changed" if is_changed else ""}>'
+            f'<a href="{address}"{label}>{self._marks[chip]}{self._age(at) if at else ""}'
+            f"{_CHANGED if is_changed else ''}{login_mark}</a></td>"
         )
 
     def _age(self, at: dt.datetime) -> str:
