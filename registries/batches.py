@@ -56,7 +56,9 @@ def ask(
     """
     with transaction.atomic():
         Organisation.objects.select_for_update().get(pk=organisation.pk)  # of two clicks at once one waits
-        same = TestBatch.objects.of(organisation).filter(registry=registry, server=server, finished_at=None)
+        same = TestBatch.objects.of(organisation).filter(
+            registry=registry, server=server, rotation=None, finished_at=None
+        )
         if (under_way := same.first()) is not None:
             return under_way
         batch = TestBatch(organisation=organisation, registry=registry, server=server, asked_by=asked_by)

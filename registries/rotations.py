@@ -181,7 +181,11 @@ def _plan_tests(rotation: Rotation) -> None:
     """A test of the staged credentials on each server; they are no tests of the registry until it is switched."""
     servers = _places(rotation.registry)
     batch = TestBatch.objects.create(
-        organisation=rotation.organisation, registry=rotation.registry, asked_by=rotation.asked_by, total=len(servers)
+        organisation=rotation.organisation,
+        registry=rotation.registry,
+        rotation=rotation,
+        asked_by=rotation.asked_by,
+        total=len(servers),
     )
     RegistryTest.objects.bulk_create(
         RegistryTest(

@@ -54,7 +54,8 @@ def save(wanted: dict[str, list[dict[str, Any]]]) -> list[str]:
     for row in wanted["registries"]:
         password = row.pop("password")
         registry = Registry(organisation=organisation, kind="generic", **row)
-        saved.append(saving.save_registry(registry=registry, password=password, by=owner).pk)
+        saving.save_registry(registry=registry, password=password, by=owner)
+        saved.append(registry.pk)
     return saved
 
 

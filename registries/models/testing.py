@@ -70,6 +70,14 @@ class TestBatch(OwnedByOrganisation):
 
     registry = models.ForeignKey(Registry, on_delete=models.CASCADE, null=True, blank=True, related_name="batches")
     server = models.ForeignKey(Server, on_delete=models.CASCADE, null=True, blank=True, related_name="batches")
+    rotation = models.OneToOneField(
+        "Rotation",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="batch",
+        help_text="Whose tests it is.",
+    )
     asked_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     total = models.PositiveIntegerField(default=0)
     finished_at = models.DateTimeField(null=True, blank=True)
