@@ -64,6 +64,14 @@ class Visitor:
             page = page if news.status == NO_NEWS else news
         return page.text
 
+    def wait_until(self, path: str, words: str, *, without: str = "", seconds: float = 30) -> Page:
+        """The page once it has the words, and no longer what it is to be without."""
+        end = time.monotonic() + seconds
+        while words not in (page := self.get(path)).text or (without and without in page.text):
+            assert time.monotonic() < end, f"{words} is not in {path}:\n{page.text}"
+            time.sleep(0.2)
+        return page
+
     def _open(self, path: str, values: dict[str, str] | None, *, htmx: bool) -> Page:
         address = urllib.parse.urljoin(self.url + "/", path)
         data = None if values is None else urllib.parse.urlencode(values).encode()

@@ -83,6 +83,11 @@ class Cloud:
         with self._lock:
             self._ends = {token: end - seconds for token, end in self._ends.items()}
 
+    def all_tokens(self) -> list[str]:
+        """Every token that was given."""
+        with self._lock:
+            return list(self._ends)
+
     def end_all_tokens(self) -> None:
         self._ends.clear()
 
