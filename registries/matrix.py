@@ -32,6 +32,7 @@ CHIP = Case(
     default=F("last_test__state"),
     output_field=CharField(),
 )
+IS_PROBLEM = Q(last_test__state__in=[Run.State.FAILED, Run.State.LOST])
 LOGIN_WORDS: dict[str, tuple[str, str]] = {
     Login.State.HELD: ("lock", "stays logged in"),
     Login.State.WAITING: ("clock", "login waiting"),
@@ -130,7 +131,9 @@ class Matrix:
 
     @cached_property
     def rows(self) -> list[Row]:
-        writer = _Writer(self.organisation, self._standings(), self._logins(), list(self.registries))
+        shown = {registry.pk for registry in self.registries}
+        others = [registry for registry in self._registries if registry.pk not in shown]
+        writer = _Writer(self.organisation, self._standings(), self._logins(), list(self.registries), others)
         return [Row(server, self._by_server[server.pk], writer.cells(server)) for server in self.servers]
 
     @cached_property
@@ -179,18 +182,21 @@ class Matrix:
         rows = rows.filter(organisation=self.organisation)
         return rows.filter(registry__in=self._registries, server__in=self._servers) if self._is_narrowed else rows
 
-    def _on_page(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        return rows.filter(registry__in=list(self.registries), server__in=list(self.servers)).order_by()
+    def _on_page(self, rows: QuerySet[Any], problem: Q) -> QuerySet[Any]:
+        """What is in the page's columns; and of the other registries what is a problem, which a phone names."""
+        in_columns = Q(registry__in=list(self.registries))
+        return self._narrowed(rows).filter(in_columns | problem, server__in=list(self.servers)).order_by()
 
     def _standings(self) -> dict[Pair, tuple[Any, ...]]:
-        rows = self._on_page(Standing.objects.all()).values_list(
+        rows = self._on_page(Standing.objects.all(), IS_PROBLEM).values_list(
             "registry_id", "server_id", "last_test_id", CHIP, "last_test__verdict", "last_test__created_at",
             "last_test__credentials_mark",
         )  # fmt: skip
         return {(row[0], row[1]): row[2:] for row in rows}
 
     def _logins(self) -> dict[Pair, str]:
-        rows = self._on_page(Login.objects.all()).values_list("registry_id", "server_id", "state")
+        failed = Q(state=Login.State.FAILED)
+        rows = self._on_page(Login.objects.all(), failed).values_list("registry_id", "server_id", "state")
         return {(registry, server): state for registry, server, state in rows}
 
 
@@ -203,12 +209,10 @@ class _Writer:
         standings: dict[Pair, tuple[Any, ...]],
         logins: dict[Pair, str],
         registries: Collection[Registry],
+        others: Collection[Registry],
     ) -> None:
         self._standings, self._logins = standings, logins
-        self._registries = [
-            (registry.pk, registry.credentials_mark, escape(registry.name), registry.get_absolute_url())
-            for registry in registries
-        ]
+        self._registries, self._others = _parts(registries), _parts(others)
         some = "0"  # stands for an id, so that the address is looked up once
         address = reverse("registries:test_detail", kwargs={"organisation": organisation.slug, "test_id": some})
         self._tests = address.removesuffix(f"{some}/")
@@ -220,10 +224,15 @@ class _Writer:
         }
 
     def cells(self, server: Server) -> SafeString:
-        """The cells of a row. Made of ids, dates, words of ours and escaped names alone."""
-        return mark_safe("".join(self._cell(server.pk, *registry) for registry in self._registries))  # noqa: S308
+        """The cells of a row, and after them those that only a phone shows."""
+        cells = [self._cell(server.pk, *registry) for registry in self._registries]
+        for registry in self._others:
+            pair = (registry[0], server.pk)
+            if pair in self._standings or pair in self._logins:
+                cells.append(self._cell(server.pk, *registry, attribute=' class="elsewhere"'))
+        return mark_safe("".join(cells))  # noqa: S308 - ids, dates, words of ours and escaped names
 
-    def _cell(self, server: str, registry: str, mark: str, name: str, address: str) -> str:
+    def _cell(self, server: str, registry: str, mark: str, name: str, address: str, *, attribute: str = "") -> str:
         pair = (registry, server)
         login = self._logins.get(pair)
         login_mark = self._login_marks[login] if login else ""
@@ -236,10 +245,10 @@ class _Writer:
             if test
             else (f"{address}?server={server}")
         )
+        marks = f"{' data-problem' if is_problem else ''}{' data-changed' if is_changed else ''}"
         return (
-            f'<td data-state="{chip}"{" data-problem" if is_problem else ""}{" data-changed" if is_changed else ""}>'
-            f'<a href="{address}"{label}>{self._marks[chip]}{self._age(at) if at else ""}'
-            f"{_CHANGED if is_changed else ''}{login_mark}</a></td>"
+            f'<td{attribute} data-state="{chip}"{marks}><a href="{address}"{label}>{self._marks[chip]}'
+            f"{self._age(at) if at else ''}{_CHANGED if is_changed else ''}{login_mark}</a></td>"
         )
 
     def _age(self, at: dt.datetime) -> str:
@@ -249,6 +258,11 @@ class _Writer:
         if seconds < HOUR:
             return f"{int(seconds // MINUTE)} min"
         return f"{int(seconds // HOUR)} h" if seconds < DAY else f"{int(seconds // DAY)} d"
+
+
+def _parts(registries: Collection[Registry]) -> list[tuple[str, str, str, str]]:
+    """What a cell needs of each registry."""
+    return [(row.pk, row.credentials_mark, escape(row.name), row.get_absolute_url()) for row in registries]
 
 
 def _aside(words: str) -> str:

@@ -194,6 +194,16 @@ def test_a_large_fleet_is_shown_page_by_page(client: Client, organisation: Organ
     assert len(cells(page_of(client, f"{address()}?page=2&registries=2"))) == 5 * 10
 
 
+def test_a_phone_names_the_problems_on_the_other_pages_too(client: Client, organisation: Organisation) -> None:
+    fill_fleet(organisation, registries=30, servers=4)
+    elsewhere = re.findall(r'<td class="elsewhere".*?</td>', page_of(client, f"{address()}?registries=2"))
+    assert len(cells(page_of(client, f"{address()}?registries=2"))) == 5 * 4
+    # 25 of the server that is away, 2 with the wrong password on three others, and the failed logins.
+    failed_tests = [cell for cell in elsewhere if 'data-state="failed"' in cell]
+    assert len(failed_tests) == 25 + 2 * 3
+    assert all("data-problem" in cell for cell in elsewhere)
+
+
 def test_htmx_gets_the_matrix_alone(client: Client, organisation: Organisation) -> None:
     small_fleet(organisation)
     page = page_of(client, f"{address()}?q=server", **HTMX)
