@@ -1,23 +1,21 @@
 """Every main page, wide and narrow, light and dark; by keyboard, by ear, without JavaScript, and its weight."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, StorageState, ViewportSize, expect
 
 from tests.browser import steps
-from tests.browser.chromium import DESKTOP, PHONE, new_page
+from tests.browser.chromium import PHONE, new_page
 from tests.browser.conftest import Opener
+from tests.browser.inspection import INSPECTION, NARROW_AND_DARK, inspect
 from tests.browser.steps import HOME, rung
 from tests.lab.fixtures import BOB
 from tests.lab.impostors import HttpImpostor, overloaded
 from tests.lab.registry import Account, BasicRegistry
 from tests.running import Running
 
-INSPECTION = Path(__file__).with_name("inspection.js").read_text()
-NARROW_AND_DARK = [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")]
 CHANNEL = "On-call chat"
 FLEET = HOME.replace("/settings", "/fleet/")
 MOST_BYTES = 60 * 1024
@@ -73,6 +71,9 @@ def places(dokreg: Running, browser: Browser, owner: StorageState, server: str, 
         "deleting a registry": f"{passed}delete/",
         "editing a server": f"{found['a server']}edit/",
         "deleting a server": f"{found['a server']}delete/",
+        "Docker logins of a server": found["a server"].replace("/servers/", "/registries/servers/"),
+        "adding at Azure": f"{HOME}/registries/add/acr/",
+        "adding at Google": f"{HOME}/registries/add/google/",
         "renaming an SSH key": f"{found['an SSH key']}edit/",
         "deleting an SSH key": f"{found['an SSH key']}delete/",
         "the fleet": FLEET,
@@ -138,13 +139,6 @@ def test_pages_for_strangers_are_in_order(
     with open_page(storage_state=None, viewport=viewport, color_scheme=color_scheme) as (page, _watch):
         for address in ("/sign-in/", places["an invitation"]):
             assert inspect(page, address) == []
-
-
-def inspect(page: Page, address: str) -> list[str]:
-    """What is wrong with a page, in sentences."""
-    page.goto(address)
-    defects: list[str] = page.evaluate(INSPECTION)
-    return defects
 
 
 def test_the_inspection_finds_what_is_wrong(page: Page) -> None:

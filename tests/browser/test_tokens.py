@@ -1,18 +1,22 @@
 """An ECR registry from its form to a broken key and back, as a person sees it."""
 
+import contextlib
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, StorageState, expect
 
 from tests.browser import steps
 from tests.browser.chromium import new_page
+from tests.browser.inspection import NARROW_AND_DARK, inspect
 from tests.browser.steps import HOME
 from tests.lab.aws import Aws
 from tests.running import Running, running
 
+Look = Callable[..., AbstractContextManager[Page]]
 HOST = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 KEY, OTHER_KEY = "AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7OTHERKE"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -39,16 +43,24 @@ def cookies(ecr_dokreg: Running, browser: Browser) -> StorageState:
 
 
 @pytest.fixture
-def page(browser: Browser, ecr_dokreg: Running, cookies: StorageState) -> Iterator[Page]:
-    with new_page(browser, ecr_dokreg.url, storage_state=cookies) as (page, _watch):
+def look(browser: Browser, ecr_dokreg: Running, cookies: StorageState) -> Look:
+    """Opens a page for the owner."""
+
+    @contextlib.contextmanager
+    def opened(**options: Any) -> Iterator[Page]:
+        with new_page(browser, ecr_dokreg.url, storage_state=cookies, **options) as (page, _watch):
+            yield page
+
+    return opened
+
+
+@pytest.fixture
+def page(look: Look) -> Iterator[Page]:
+    with look() as page:
         yield page
 
 
-def state(page: Page) -> str:
-    return page.locator("#token .badge").first.get_attribute("data-state") or ""
-
-
-def test_an_ecr_registry_its_token_a_broken_key_and_a_mended_one(page: Page, cloud: Aws, tmp_path: Path) -> None:
+def test_an_ecr_registry_its_token_a_broken_key_and_a_mended_one(page: Page, look: Look, cloud: Aws) -> None:
     steps.choose_provider(page, "Amazon ECR")
     expect(page.get_by_label("Username")).to_have_count(0)  # nobody types AWS
     page.get_by_label("Registry Name").fill("Build images")
@@ -67,6 +79,10 @@ def test_an_ecr_registry_its_token_a_broken_key_and_a_mended_one(page: Page, clo
     expect(token.get_by_text("AWS’s own words")).to_be_visible()
     expect(token.locator(".badge").first).to_have_attribute("data-state", "failing")
     assert SECRET not in page.content()
+    for viewport, color_scheme in NARROW_AND_DARK:
+        with look(viewport=viewport, color_scheme=color_scheme) as other:
+            assert inspect(other, page.url) == []
+            assert inspect(other, f"{page.url}edit/") == []
 
     page.get_by_role("link", name="Edit").click()
     page.get_by_label("Access key id").fill(OTHER_KEY)
