@@ -55,7 +55,8 @@ def ask(
     An impatient second click starts nothing: a batch for the same that is not over is answered. Raises NothingToTest.
     """
     with transaction.atomic():
-        Organisation.objects.select_for_update().get(pk=organisation.pk)  # of two clicks at once one waits
+        # Of two clicks at once one waits; what else refers to the organisation goes on.
+        Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
         same = TestBatch.objects.of(organisation).filter(
             registry=registry, server=server, rotation=None, finished_at=None
         )
