@@ -15,7 +15,8 @@ from dokreg.models import Heartbeat
 log = logging.getLogger(__name__)
 ALIVE_WITHIN = dt.timedelta(seconds=45)
 FORGOTTEN_AFTER = dt.timedelta(days=1)
-STARTED_AT = timezone.now()  # this process; it gives the others the same time to come up
+STARTED_AT = timezone.now()  # this process
+UP_WITHIN = dt.timedelta(seconds=20)  # the others, which start with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,9 @@ def examine() -> list[Finding]:
 def standstill() -> str:
     """What stands still because a background process is away, for every page; empty if all is well.
 
-    One query. Nothing is said while this process itself is young: whatever starts with it may take a moment longer.
+    One query. Nothing is said while this process itself is young: the others may take a moment longer to come up.
     """
-    if timezone.now() - STARTED_AT <= ALIVE_WITHIN:
+    if timezone.now() - STARTED_AT <= UP_WITHIN:
         return ""
     seen = list(Heartbeat.objects.values_list("name", "at"))
     problems = (heart.problem(_latest(seen, heart)) for heart in (WORKER, BEAT))

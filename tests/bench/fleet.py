@@ -1,11 +1,8 @@
 """One registry tested on a hundred servers: the button Test everywhere, against the same logins by hand."""
 
 import contextlib
-import json
-import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +11,7 @@ from tests.lab.engine import Engine
 from tests.lab.registry import Account, BearerRegistry
 from tests.lab.sshd import Server
 from tests.owner import Owner
-from tests.running import ROOT, Running, running
+from tests.running import Running, running
 
 SERVERS = 100
 BY_HAND_AT_ONCE = 32
@@ -81,12 +78,7 @@ class Fleet:
                 "password": ACCOUNT.password,
             },
         }  # fmt: skip
-        environment = os.environ | {"DOKREG_DATA": str(self.dokreg.data), "DJANGO_SETTINGS_MODULE": "dokreg.settings"}
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.bench.fleet_rows"],
-            cwd=ROOT, env=environment, input=json.dumps(wanted), text=True, stdout=subprocess.PIPE, check=True,
-        )  # fmt: skip
-        return done.stdout
+        return self.dokreg.run_module("tests.bench.fleet_rows", wanted)
 
     def _prepare_by_hand(self) -> None:
         secret = self.folder / "secret"
@@ -99,7 +91,8 @@ class Fleet:
             for index, machine in enumerate(self.machines)
         ]
         common = (
-            "Host *\n BatchMode yes\n ControlMaster no\n IdentitiesOnly yes\n LogLevel ERROR\n StrictHostKeyChecking yes\n"
+            "Host *\n BatchMode yes\n ControlMaster no\n IdentitiesOnly yes\n LogLevel ERROR\n"
+            " StrictHostKeyChecking yes\n"
             f" GlobalKnownHostsFile none\n UserKnownHostsFile {self.folder / 'known_hosts'}\n"
         )
         (self.folder / "config").write_text("".join([*entries, common]))
