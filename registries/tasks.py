@@ -45,7 +45,8 @@ def dispatch_refreshes() -> None:
 
 @shared_task
 def sweep_token_refreshes() -> None:
-    runs.sweep(TokenRefresh, refresh_token)
+    if runs.sweep(TokenRefresh, refresh_token):
+        tokens.dispatch()  # what a dead worker left is still due
     tokens.prune()
 
 

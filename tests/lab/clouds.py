@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from typing import Any, ClassVar, Self
 from wsgiref.simple_server import WSGIServer, make_server
@@ -49,7 +49,10 @@ class Cloud:
     checks_clock: bool = True  # real clouds refuse what was signed at another time than theirs
     answers_500: bool = False
     throttles: bool = False
+    retry_after: str = ""  # the header, where it throttles
     hangs: bool = False
+    delay: float = 0  # seconds before each answer
+    holds_back: bool = False  # the answer, though what it gives is counted: the moment to kill who asked
     drips: bool = False  # the body comes a byte at a time
     talks_nonsense: bool = False  # 200, and a web page
     talks_too_much: bool = False
@@ -127,6 +130,8 @@ class Cloud:
         with self._lock:
             self.requests += 1
         answer = self._misbehave() or self.respond(asked)
+        while self.holds_back and not self._stopped.wait(0.02):
+            pass
         headers = {"Content-Type": answer.content_type, **answer.headers}
         # The server would put in a date of its own.
         headers["Date"] = "" if self.tells_no_date else formatdate(self.now(), usegmt=True)
@@ -143,12 +148,14 @@ class Cloud:
         raise NotImplementedError
 
     def _misbehave(self) -> Answer | None:
+        self._stopped.wait(self.delay)
         while self.hangs and not self._stopped.wait(0.02):
             pass
         if self.answers_500:
             return Answer(500, "<html>Internal Server Error</html>", "text/html")
         if self.throttles:
-            return self.throttled()
+            answer = self.throttled()
+            return replace(answer, headers={**answer.headers, **self._wish()})
         if self.talks_nonsense:
             return Answer(200, "<!doctype html><title>Please sign in</title>", "text/html")
         if self.talks_too_much:
@@ -156,6 +163,9 @@ class Cloud:
         if self.sends_elsewhere:
             return Answer(307, headers={"Location": self.sends_elsewhere})
         return None
+
+    def _wish(self) -> dict[str, str]:
+        return {"Retry-After": self.retry_after} if self.retry_after else {}
 
     def _drip(self, body: bytes) -> Iterator[bytes]:
         for byte in body:
