@@ -1,8 +1,8 @@
 """`make bench`: what dokreg costs, side by side with what it is compared with, in one run on both.
 
 Prints a table, and writes the figures as JSON to the file named as the argument; a section is measured alone if it
-is named as well (`tests`, `list`, `fleet`). Medians; the spread is the
-middle half of the runs. Everything is real: sshd, Docker engine, registry, `manage.py up`.
+is named as well (`tests`, `list`, `fleet`, `refreshes`). Medians; the spread is the middle half of the runs.
+Everything is real: sshd, Docker engine, registry, `manage.py up`; only AWS is a stand-in.
 """
 
 import json
@@ -10,13 +10,12 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import fleet
-from tests.bench.figures import Figure, compared, timed
+from tests.bench import fleet, refreshes
+from tests.bench.figures import Figure, compared, memory, timed
 from tests.lab.engine import Engine
 from tests.lab.registry import Account, BearerRegistry
 from tests.lab.sshd import Server
@@ -70,18 +69,6 @@ class Bench:
             compared("the same with a 2,500-byte token", long, "with a 20-byte password", short, "≤ 1.2"),
         ]
 
-    def memory(self) -> Figure:
-        time.sleep(5)
-        processes = self.dokreg.processes()
-        resident = sum(process.memory_info().rss for process in processes) / 2**20
-        own = sum(process.memory_full_info().pss for process in processes) / 2**20
-        return Figure(
-            "memory of all processes at rest, MB",
-            round(resident),
-            f"{own:.0f} with shared pages counted once",
-            bar="≤ 250",
-        )
-
 
 def list_figures(folder: Path) -> list[Figure]:
     """The list of registries with 10 and with 10,000 in the database."""
@@ -115,10 +102,10 @@ def test_figures(folder: Path) -> list[Figure]:
     ):
         dokreg.wait_until_healthy()
         bench = Bench(dokreg, machine, registry)
-        return [*bench.tests(), bench.memory()]
+        return [*bench.tests(), memory(dokreg, "these tests")]
 
 
-SECTIONS = {"tests": test_figures, "list": list_figures, "fleet": fleet.figures}
+SECTIONS = {"tests": test_figures, "list": list_figures, "fleet": fleet.figures, "refreshes": refreshes.figures}
 
 
 def main(arguments: list[str]) -> None:

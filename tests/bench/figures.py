@@ -5,6 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.running import Running
+
+REST_SECONDS = 5.0
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -30,4 +34,18 @@ def compared(work: str, mine: list[float], against: str, other: list[float], bar
     base = statistics.median(other)
     return Figure(
         work, round(middle, 1), f"{low:.0f}–{high:.0f}", against, round(base, 1), round(middle / base, 2), bar
+    )
+
+
+def memory(dokreg: Running, after: str) -> Figure:
+    """What all its processes hold when nothing is to do."""
+    time.sleep(REST_SECONDS)
+    processes = dokreg.processes()
+    resident = sum(process.memory_info().rss for process in processes) / 2**20
+    own = sum(process.memory_full_info().pss for process in processes) / 2**20
+    return Figure(
+        f"memory of all processes at rest after {after}, MB",
+        round(resident),
+        f"{own:.0f} with shared pages counted once",
+        bar="≤ 250",
     )

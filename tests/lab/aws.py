@@ -48,6 +48,7 @@ class Aws(Cloud):
     denied: dict[str, str] = field(default_factory=dict)  # id -> the action that it may not do
     roles: dict[str, str] = field(default_factory=dict)  # ARN -> external id, "" for none; others are refused
     assumed: list[str] = field(default_factory=list)
+    tokens_have_colons: bool = True  # nobody says that they may not; but Amazon's own command line takes none
     _moto: Any = field(default_factory=_moto_itself)
 
     def respond(self, asked: Asked) -> Answer:
@@ -99,7 +100,8 @@ class Aws(Cloud):
         return Answer(200, json.dumps(data), JSON)
 
     def _entry(self, signature: "Signature") -> dict[str, Any]:
-        secret = f"{random_text(TOKEN_LENGTH)}:{random_text(8)}"  # only the first colon separates
+        # Only the first colon separates.
+        secret = random_text(TOKEN_LENGTH) + (f":{random_text(8)}" if self.tokens_have_colons else "")
         end = self.given(secret, signature.key_id)
         return {"authorizationToken": base64.b64encode(f"AWS:{secret}".encode()).decode(), "expiresAt": end}
 
@@ -180,7 +182,7 @@ def _header(asked: Asked, name: str) -> str:
 
 
 def main() -> None:
-    with Aws(port=int(sys.argv[1])) as cloud:
+    with Aws(port=int(sys.argv[1]), tokens_have_colons=False) as cloud:
         cloud._stopped.wait()
 
 
