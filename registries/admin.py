@@ -51,6 +51,11 @@ class RegistryAdminForm(OwnedAdminForm):
             self.add_error("new_password", "Enter the password or token.")
         elif "url" in self.changed_data and cleaned["url"] != self.initial["url"]:
             self.add_error("new_password", "Enter it again: the stored one goes to no other host.")
+        else:
+            try:
+                self.instance.open_password()
+            except SecretUnreadable:
+                self.add_error("new_password", "Enter it again: the stored one cannot be opened any more.")
 
     def _check_provider(self, cleaned: dict[str, Any]) -> None:
         kind = kinds.get(cleaned.get("kind", self.instance.kind))

@@ -107,6 +107,11 @@ def test_choosing_another_way_keeps_what_was_typed(page: Page) -> None:
 def test_the_policy_to_paste_follows_the_host(page: Page) -> None:
     page.goto(f"{HOME}/registries/add/ecr/")
     page.get_by_label("Registry Name").fill("Policy")
+    page.get_by_label("Secret access key").fill(SECRET)
     page.get_by_label("Registry URL").fill(HOST)
-    page.get_by_role("button", name="Test", exact=True).click()
+    page.get_by_label("Role to assume").fill("arn:aws:iam::123456789012:role/dokreg-pull")
+    page.get_by_label("External id").fill("an-external-id")
+    page.get_by_label("Registry Name").focus()
     expect(page.locator("#policies")).to_contain_text("arn:aws:ecr:eu-central-1:123456789012:repository/*")
+    expect(page.locator("#policies")).to_contain_text("an-external-id")
+    expect(page.get_by_label("Secret access key")).to_have_value(SECRET)  # what is typed stays typed
