@@ -3,13 +3,13 @@
 from typing import Any
 
 from django.db import transaction
-from servers.docker_config import FoundLogin
 
 from organisations import audit
 from organisations.models import User
 from registries import kinds, saving
 from registries.models import ConfigCheck, Login, Registry, credentials_mark
 from servers import docker, docker_config, runs
+from servers.docker_config import FoundLogin
 from servers.ladder import Ladder
 from servers.models import Server
 from servers.testing import climb_all
