@@ -3,7 +3,7 @@
 import pytest
 from pytest_django import Settings
 
-pytest_plugins = ["tests.people", "tests.pages", "tests.lab.fixtures", "tests.registries.worker"]
+pytest_plugins = ["tests.people", "tests.pages", "tests.lab.fixtures"]
 
 
 @pytest.fixture(autouse=True)

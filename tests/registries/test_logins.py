@@ -1,11 +1,9 @@
 """Servers that stay logged in: real servers, real registries, and a worker that does what is due."""
 
 import base64
-import contextlib
 import datetime as dt
 import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,104 +12,34 @@ from pytest_django import Settings
 
 from organisations.deletion import StillUsed
 from organisations.models import AuditEntry, Organisation, User
-from organisations.notification_models import Notice
-from registries import login_sync, logins, saving, tokens
+from registries import credentials, login_sync, logins, saving, tokens
 from registries.models import Alarm, Login, Registry, TokenRefresh
-from servers import docker_config, ssh, turns
-from servers.models import Server
+from servers import docker_config, turns
+from servers.models import ConfigTurn, Server
 from tests.lab import sshd
 from tests.lab.aws import Aws
 from tests.lab.engine import Engine
 from tests.lab.fixtures import ALICE, BOB, ECR_HOST, NewCloudRegistry, NewServer
 from tests.lab.impostors import LoginLimiter
 from tests.lab.registry import BasicRegistry, BearerRegistry, WideRegistry
-from tests.registries.rows import lab_server, make_registry
+from tests.registries.held import (
+    FOREIGN,
+    away,
+    colon,
+    config_of,
+    held_by,
+    let_it_be_due,
+    make_ecr,
+    registry_of,
+    row,
+    told,
+    write_config,
+)
+from tests.registries.rows import lab_server
 from tests.registries.worker import Worker
 
-pytestmark = pytest.mark.django_db
-FOREIGN = {"ghcr.io": {"auth": base64.b64encode(b"somebody:else's").decode()}}
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_servers")]
 State = Login.State
-
-
-@pytest.fixture(autouse=True)
-def _loopback(settings: Settings) -> Iterator[None]:
-    settings.DOKREG_ALLOW_LOOPBACK = True
-    yield
-    ssh.close_all()
-
-
-@pytest.fixture(autouse=True)
-def _as_before(server_one: sshd.Server, server_two: sshd.Server) -> Iterator[None]:
-    """The servers are shared by all tests."""
-    yield
-    for server in (server_one, server_two):
-        shutil.rmtree(server.home / ".docker", ignore_errors=True)
-
-
-@pytest.fixture
-def one(organisation: Organisation, server_one: sshd.Server) -> Server:
-    return lab_server(organisation, server_one, name="one")
-
-
-@pytest.fixture
-def two(organisation: Organisation, server_two: sshd.Server) -> Server:
-    return lab_server(organisation, server_two, name="two")
-
-
-@pytest.fixture
-def images(organisation: Organisation, alice: User, lab_registry: BasicRegistry) -> Registry:
-    return registry_of(organisation, alice, lab_registry.host)
-
-
-def registry_of(
-    organisation: Organisation, by: User, host: str, name: str = "Images", account: tuple[str, str] = ALICE
-) -> Registry:
-    username, password = account
-    return make_registry(organisation, by, name, url=host, username=username, password=password)
-
-
-def config_of(server: sshd.Server, folder: str = "") -> dict[str, Any]:
-    """What stands in the config on the server; {} where there is none."""
-    path = f"$HOME/.docker/dokreg/{folder}/config.json" if folder else "$HOME/.docker/config.json"
-    text = server.ssh(f"cat {path} 2>/dev/null || echo '{{}}'").stdout
-    values: dict[str, Any] = json.loads(text)
-    return values
-
-
-def held_by(server: sshd.Server, folder: str = "") -> dict[str, str]:
-    """Host → `username:password`, as the server holds them."""
-    auths = config_of(server, folder).get("auths", {})
-    return {host: base64.b64decode(entry["auth"]).decode() for host, entry in auths.items()}
-
-
-def write_config(server: sshd.Server, text: str) -> None:
-    server.ssh("mkdir -p $HOME/.docker && cat > $HOME/.docker/config.json", stdin=text)
-
-
-def colon(account: tuple[str, str]) -> str:
-    return ":".join(account)
-
-
-def row(registry: Registry | None = None) -> Login:
-    rows = Login.objects.select_related("registry", "server")
-    return rows.get(registry=registry) if registry else rows.get()
-
-
-@contextlib.contextmanager
-def away(server: sshd.Server) -> Iterator[None]:
-    """Nobody can enter the server; no open connection is left, nor what is remembered of a failed one afterwards."""
-    ssh.close_all()
-    with server.down():
-        yield
-    ssh.close_all()
-
-
-def let_it_be_due() -> None:
-    Login.objects.exclude(due_at=None).update(due_at=timezone.now())
-
-
-def told() -> list[str]:
-    return list(Notice.objects.order_by("created_at", "pk").values_list("title", flat=True))
 
 
 # Ticking and unticking
@@ -356,18 +284,6 @@ def test_nothing_is_renewed_where_nothing_has_changed(
     assert (worker.done, row().logged_in_at) == ([], before)
 
 
-@pytest.fixture
-def ecr(
-    organisation: Organisation, alice: User, aws: Aws, new_cloud_registry: NewCloudRegistry, worker: Worker
-) -> Registry:
-    new_cloud_registry(ECR_HOST, aws)
-    account = {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "role_arn": "", "external_id": ""}
-    values = {"kind": "ecr", "url": ECR_HOST, "username": "AWS", "method": "access_key", "account": account}
-    registry: Registry = worker(make_registry, organisation, alice, password="s" * 40, **values)
-    registry.refresh_from_db()
-    return registry
-
-
 def refresh(worker: Worker, registry: Registry) -> None:
     worker(tokens.ask, registry=registry, reason=TokenRefresh.Reason.ASKED)
     registry.refresh_from_db()
@@ -414,10 +330,8 @@ def test_without_a_token_the_row_says_why_and_follows_when_it_comes(
     server_one: sshd.Server,
 ) -> None:
     new_cloud_registry(ECR_HOST, aws)
-    account = {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "role_arn": "", "external_id": ""}
-    values = {"kind": "ecr", "url": ECR_HOST, "username": "AWS", "method": "access_key", "account": account}
     with aws.having(answers_500=True):
-        registry = worker(make_registry, organisation, alice, password="s" * 40, **values)
+        registry = worker(make_ecr, organisation, alice)
         worker(logins.choose, registry=registry, servers=[one])
         for _ in range(3):
             let_it_be_due()
@@ -698,18 +612,11 @@ def test_what_leaves_does_leave_although_its_successor_cannot_log_in(
 
 
 def move(registry: Registry, host: str) -> None:
-    """As a rotation does it."""
+    """As a rotation does it when it switches."""
     registry.url = host
-    mark = logins_mark(registry)
-    Registry.objects.filter(pk=registry.pk).update(url=host, login_mark=mark, credentials_mark=mark)
-    registry.refresh_from_db()
+    credentials.take(registry, secret_is_new=False)
+    registry.save()
     logins.renew(registry)
-
-
-def logins_mark(registry: Registry) -> str:
-    from registries import credentials
-
-    return credentials.stored(registry).as_it_is.mark
 
 
 def test_a_registry_that_moves_to_another_host_takes_its_logins_along(
@@ -804,8 +711,6 @@ def test_what_the_broker_lost_is_handed_over_again(worker: Worker, images: Regis
     worker.lose_all()
     worker()
     assert row().state == State.WAITING  # it may still be on its way
-    from servers.models import ConfigTurn
-
     ConfigTurn.objects.update(sent_at=timezone.now() - logins.RESEND_AFTER)
     worker()
     assert row().state == State.HELD

@@ -10,7 +10,7 @@ from organisations.tasks import deliver_notification
 from registries import tasks
 from servers.tasks import run_server_test
 
-TASKS = (
+TASKS: tuple[Any, ...] = (
     tasks.prepare_rotation,
     tasks.refresh_token,
     tasks.run_config_check,
@@ -18,7 +18,7 @@ TASKS = (
     tasks.sync_logins,
     tasks.tidy_after,
 )
-UNHEARD = (deliver_notification, run_server_test)  # what they do is tested elsewhere
+UNHEARD: tuple[Any, ...] = (deliver_notification, run_server_test)  # what they do is tested elsewhere
 MOST = 500  # a test that hands over more runs in circles
 
 
@@ -69,8 +69,3 @@ class Worker:
             tasks.sweep_config_checks,
         ):
             task()
-
-
-@pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any) -> Worker:
-    return Worker(monkeypatch, django_capture_on_commit_callbacks)
