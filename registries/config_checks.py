@@ -3,15 +3,16 @@
 from typing import Any
 
 from django.db import transaction
-from servers.docker_config import FoundLogin
 
 from organisations import audit
 from organisations.models import User
 from registries import kinds, saving
-from registries.models import ConfigCheck, Login, Registry, credentials_mark
+from registries.models import ConfigCheck, Draft, Login, Registry, credentials_mark
 from servers import docker, docker_config, runs
+from servers.docker_config import FoundLogin
 from servers.ladder import Ladder
 from servers.models import Server
+from servers.stages import Stage
 from servers.testing import climb_all
 
 STEPS = (("ssh", "SSH"), ("config", "Docker config"))
@@ -40,14 +41,18 @@ def run(check_id: str) -> None:
     check = runs.claim(ConfigCheck, check_id)
     if check is None:
         return
-    server = Server.objects.select_related("ssh_key", "organisation").get(pk=check.server_id)
+    server = Server.objects.select_related("ssh_key", "organisation").filter(pk=check.server_id).first()
+    if server is None:
+        return  # deleted at this moment, with its checks
     ladder = Ladder(STEPS, save=lambda rungs: runs.save_rungs(check, rungs))
     found: list[FoundLogin] = []
     climb_all(ladder, server, lambda: _read(server, ladder, found))
-    findings = [] if ladder.has_failed else compare(server, found)
+    if ladder.has_failed:
+        runs.finish(check, ladder.verdict, failed=True)
+        return
     adopted = next((login for login in found if _is(login, check.adopts)), None)
-    draft = _draft(check, adopted) if adopted is not None and check.asked_by is not None else None
-    runs.finish(check, ladder.verdict, failed=ladder.has_failed, findings=findings, draft=draft)
+    draft = _draft(check, check.asked_by, adopted) if adopted is not None and check.asked_by is not None else None
+    runs.finish(check, None, failed=False, findings=compare(server, found), draft=draft)
 
 
 def compare(server: Server, found: list[FoundLogin]) -> list[Finding]:
@@ -66,10 +71,13 @@ def compare(server: Server, found: list[FoundLogin]) -> list[Finding]:
 
 
 def _read(server: Server, ladder: Ladder, found: list[FoundLogin]) -> None:
+    def enter(_shell: Stage) -> None:
+        ladder.passed("ssh")
+        ladder.start("config")
+
     host = docker.host_of(server)
     folders = set(server.logins.exclude(folder="").values_list("folder", flat=True))
-    found += docker_config.read_logins(host)
-    ladder.passed("ssh")
+    found += docker_config.read_logins(host, on_stage=enter)
     for folder in sorted(folders):
         found += docker_config.read_logins(host, folder=folder)
     ladder.passed("config", fact=f"{len(found)} login{'' if len(found) == 1 else 's'}")
@@ -106,9 +114,8 @@ def _is(login: FoundLogin, adopts: dict[str, str]) -> bool:
     return bool(adopts) and (login.registry, login.folder) == (adopts.get("host"), adopts.get("folder"))
 
 
-def _draft(check: ConfigCheck, login: FoundLogin) -> Any:
+def _draft(check: ConfigCheck, by: User, login: FoundLogin) -> Draft:
     """What the person who asked goes on with in the form of a new registry."""
-    assert check.asked_by is not None  # noqa: S101 - the caller has looked
     kind = kinds.for_host(login.registry)
     values = {
         "kind": kind.slug,
@@ -117,4 +124,4 @@ def _draft(check: ConfigCheck, login: FoundLogin) -> Any:
         "method": kind.method_of_pasted(login.username) or "stored",
         "note": f"Read from the Docker config of {check.server}.",
     }
-    return saving.keep_draft(organisation=check.organisation, by=check.asked_by, values=values, password=login.password)
+    return saving.keep_draft(organisation=check.organisation, by=by, values=values, password=login.password)

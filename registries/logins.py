@@ -16,7 +16,7 @@ from django.utils.text import slugify
 
 from organisations import audit
 from registries.models import Login, Registry
-from servers import processes, runs
+from servers import processes, runs, turns
 from servers.models import ConfigTurn, Server
 
 # A task that nobody has taken up for so long is sent again.
@@ -69,20 +69,23 @@ def renew_all(server: Server) -> None:
 
 
 def remove_found(*, server: Server, host: str, folder: str) -> None:
-    """Log a server out of something that dokreg did not log it in to."""
+    """Log a server out of an entry that no row stands for, such as one that somebody else put there."""
     now = timezone.now()
-    Login.objects.create(
-        organisation_id=server.organisation_id,
-        registry_name=host,
-        server=server,
-        url=host,
-        folder=folder,
-        state=Login.State.LEAVING,
-        logged_in_at=now,
-        left_at=now,
-        due_at=now,
-    )
-    transaction.on_commit(dispatch)
+    with transaction.atomic():
+        if not Server.objects.select_for_update().filter(pk=server.pk).exists():
+            return  # deleted at this moment
+        Login.objects.create(
+            organisation_id=server.organisation_id,
+            registry_name=host,
+            server=server,
+            url=host,
+            folder=folder,
+            state=Login.State.LEAVING,
+            logged_in_at=now,
+            left_at=now,
+            due_at=now,
+        )
+        transaction.on_commit(dispatch)
 
 
 def dispatch() -> None:
@@ -155,9 +158,8 @@ def _leave(rows: "models.QuerySet[Login]") -> None:
 
 def _mark_sent(server_id: str, now: dt.datetime) -> bool:
     """Whether this is the one that sends the server's task now."""
-    ConfigTurn.objects.bulk_create([ConfigTurn(server_id=server_id)], ignore_conflicts=True)
     waits = Q(sent_at=None) | Q(sent_at__lte=now - RESEND_AFTER)
-    return bool(ConfigTurn.objects.filter(waits, pk=server_id).update(sent_at=now))
+    return turns.has_row(server_id) and bool(ConfigTurn.objects.filter(waits, pk=server_id).update(sent_at=now))
 
 
 def _send(server_id: str) -> None:

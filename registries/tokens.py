@@ -65,6 +65,18 @@ def ask(*, registry: Registry, reason: str, asked_by: User | None = None) -> Tok
     return refresh
 
 
+def begin_with(registry: Registry) -> None:
+    """New credentials are saved: forget what was wrong with the old ones, and have the servers log in anew.
+
+    Where tokens are minted that follows the first one, unless it is there already.
+    """
+    alarms.credentials_saved(registry)
+    if registry.method and not registry.has_token:
+        ask(registry=registry, reason=TokenRefresh.Reason.SAVED)
+    else:
+        logins.renew(registry)
+
+
 def dispatch() -> int:
     """Queue refreshes of what is due, as many as may run at once; answers how many.
 

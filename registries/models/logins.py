@@ -12,8 +12,9 @@ from servers.models import Run, Server
 class Login(OwnedByOrganisation):
     """That a server stays logged in to a registry, in the Docker config of its SSH user.
 
-    The row outlives its registry until the server is logged out. `url`, `username` and `mark` are what the server was
-    last logged in with, not what the registry says now.
+    The row outlives its registry until the server is logged out. `url`, `folder`, `username` and `mark` are what the
+    server was last logged in with, not what the registry says now; before the first login succeeds, with what it is
+    being tried (then `mark` is empty while it is certain that nothing is there).
     """
 
     class State(models.TextChoices):
@@ -61,6 +62,11 @@ class Login(OwnedByOrganisation):
     @property
     def is_leaving(self) -> bool:
         return self.state == self.State.LEAVING
+
+    @property
+    def may_be_there(self) -> bool:
+        """Whether the server may hold its entry: it does, or a try to put it there was cut off."""
+        return self.logged_in_at is not None or bool(self.mark)
 
     @property
     def is_busy(self) -> bool:
