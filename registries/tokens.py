@@ -82,12 +82,15 @@ def dispatch() -> int:
 
     Called each minute by beat, and whenever a refresh ends, so that the next one takes its place.
     """
-    room = settings.DOKREG_REFRESHES_AT_ONCE - TokenRefresh.objects.filter(state__in=ACTIVE).count()
-    if room <= 0:
+    if _room() <= 0:
         return 0
-    due = _due().select_related("organisation").order_by("refresh_due_at")[:room]
-    for registry in due:
-        ask(registry=registry, reason=TokenRefresh.Reason.DUE)
+    with transaction.atomic():
+        # The lock makes two dispatchers take turns: together they would fill each place twice.
+        first = Registry.objects.select_for_update(no_key=True).filter(refresh_due_at__lte=timezone.now())
+        first.order_by("refresh_due_at").values_list("pk", flat=True).first()
+        due = list(_due().select_related("organisation").order_by("refresh_due_at")[: max(0, _room())])
+        for registry in due:
+            ask(registry=registry, reason=TokenRefresh.Reason.DUE)
     return len(due)
 
 
@@ -138,6 +141,11 @@ def prune() -> None:
     """Forget refreshes of long ago, a batch at a time."""
     old = TokenRefresh.objects.filter(created_at__lt=timezone.now() - HISTORY).exclude(state__in=ACTIVE)
     TokenRefresh.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:PRUNED_AT_ONCE])).delete()
+
+
+def _room() -> int:
+    """How many more refreshes may be under way."""
+    return settings.DOKREG_REFRESHES_AT_ONCE - TokenRefresh.objects.filter(state__in=ACTIVE).count()
 
 
 def _due() -> Any:
