@@ -145,10 +145,6 @@ class Matrix:
             whole.failed_logins += tally.failed_logins
         return whole
 
-    @property
-    def pairs(self) -> int:
-        return len(self._registries) * len(self._servers)
-
     def _ordered(self, things: list[Any], tallies: dict[str, Tally]) -> list[Any]:
         if self.wanted.only_problems:
             things = [thing for thing in things if tallies[thing.pk].problems]
@@ -188,7 +184,8 @@ class Matrix:
         return self._narrowed(rows).filter(in_columns | problem, server__in=list(self.servers)).order_by()
 
     def _standings(self) -> dict[Pair, tuple[Any, ...]]:
-        rows = self._on_page(Standing.objects.all(), IS_PROBLEM).values_list(
+        problem = IS_PROBLEM | Q(registry__in={registry for registry, _server in self._failed_logins})
+        rows = self._on_page(Standing.objects.all(), problem).values_list(
             "registry_id", "server_id", "last_test_id", CHIP, "last_test__verdict", "last_test__created_at",
             "last_test__credentials_mark",
         )  # fmt: skip
@@ -226,18 +223,23 @@ class _Writer:
     def cells(self, server: Server) -> SafeString:
         """The cells of a row, and after them those that only a phone shows."""
         cells = [self._cell(server.pk, *registry) for registry in self._registries]
-        for registry in self._others:
-            pair = (registry[0], server.pk)
-            if pair in self._standings or pair in self._logins:
-                cells.append(self._cell(server.pk, *registry, attribute=' class="elsewhere"'))
+        cells += [
+            self._cell(server.pk, *registry, attribute=' class="elsewhere"')
+            for registry in self._others
+            if self._is_problem((registry[0], server.pk))
+        ]
         return mark_safe("".join(cells))  # noqa: S308 - ids, dates, words of ours and escaped names
+
+    def _is_problem(self, pair: Pair) -> bool:
+        is_failed = pair in self._standings and self._standings[pair][1] in PROBLEMS
+        return is_failed or self._logins.get(pair) == Login.State.FAILED
 
     def _cell(self, server: str, registry: str, mark: str, name: str, address: str, *, attribute: str = "") -> str:
         pair = (registry, server)
         login = self._logins.get(pair)
         login_mark = self._login_marks[login] if login else ""
         test, chip, verdict, at, tested_mark = self._standings.get(pair, (None, "never", "", None, ""))
-        is_problem = chip in PROBLEMS or login == Login.State.FAILED
+        is_problem = self._is_problem(pair)
         label = f' data-label="{name}"' if is_problem else ""
         is_changed = bool(test) and tested_mark != mark
         address = (
