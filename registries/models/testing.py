@@ -47,7 +47,7 @@ class RegistryTest(Run):
             models.Index(fields=["registry", "-created_at"], name="registry_test_history"),
             models.Index(fields=["state", "lease_until"], name="registry_test_due"),
             models.Index(fields=["organisation", "credentials_mark"], name="registry_test_mark"),
-            models.Index(fields=["batch", "state"], name="registry_test_batch"),
+            models.Index(fields=["batch", "state", "sent_at", "created_at"], name="registry_test_batch"),
         ]
 
     def __str__(self) -> str:
