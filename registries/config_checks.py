@@ -7,7 +7,7 @@ from django.db import transaction
 from organisations import audit
 from organisations.models import User
 from registries import kinds, saving
-from registries.models import ConfigCheck, Draft, Login, Registry, credentials_mark
+from registries.models import ONLY_HOST, ConfigCheck, Draft, Login, Registry, credentials_mark
 from servers import docker, docker_config, runs
 from servers.docker_config import FoundLogin
 from servers.ladder import Ladder
@@ -122,6 +122,7 @@ def _draft(check: ConfigCheck, by: User, login: FoundLogin) -> Draft:
         "url": login.registry,
         "username": login.username,
         "method": kind.method_of_pasted(login.username) or "stored",
+        ONLY_HOST: login.registry,
         "note": f"Read from the Docker config of {check.server}.",
     }
     return saving.keep_draft(organisation=check.organisation, by=by, values=values, password=login.password)

@@ -12,7 +12,7 @@ from registries import references
 from registries.credentials import Credentials
 from registries.kinds import Kind, UnknownKind
 from registries.kinds.methods import Method, Policy
-from registries.models import Draft, Registry
+from registries.models import ONLY_HOST, Draft, Registry
 from servers import docker
 from servers.models import Server
 
@@ -86,6 +86,11 @@ class RegistryForm(forms.ModelForm[Registry]):
     @property
     def _is_new(self) -> bool:
         return self.instance._state.adding
+
+    @property
+    def _only_host(self) -> str:
+        """The host that the draft's secret belongs to, where the person has never seen the secret."""
+        return str(self.saved_draft.values.get(ONLY_HOST, "")) if self.saved_draft is not None else ""
 
     @property
     def _draft_has_secret(self) -> bool:
@@ -279,6 +284,10 @@ class RegistryForm(forms.ModelForm[Registry]):
     def _kept_secret(self, cleaned: dict[str, Any]) -> str:
         """What a blank field stands for; raises ValidationError if it stands for nothing."""
         if self.saved_draft is not None and self.saved_draft.password is not None:
+            if self._only_host and cleaned.get("url") != self._only_host:
+                raise ValidationError(
+                    f"Enter the password: the one that was read from a server goes to no other host than {self._only_host}."
+                )
             return str(self.saved_draft.password.reveal())
         if self._is_new:
             raise ValidationError("Enter the password or token.")
@@ -328,6 +337,8 @@ class RegistryForm(forms.ModelForm[Registry]):
         values = {name: str(self.data[name]) for name in self.data if name in TYPED or name.startswith(ACCOUNT)}
         if "@" in values.get("url", ""):
             values["url"] = ""  # refused, and perhaps for a password in it
+        if self._only_host and not self.data.get("password"):
+            values[ONLY_HOST] = self._only_host  # the kept secret stays bound to it
         return values
 
 

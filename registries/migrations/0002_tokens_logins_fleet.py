@@ -10,325 +10,728 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('organisations', '0002_notifications'),
-        ('registries', '0001_initial'),
-        ('servers', '0003_config_turn'),
+        ("organisations", "0002_notifications"),
+        ("registries", "0001_initial"),
+        ("servers", "0003_config_turn"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='TokenRefresh',
+            name="TokenRefresh",
             fields=[
-                ('id', organisations.models.IdField(default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('passed', 'Passed'), ('failed', 'Failed'), ('lost', 'Lost')], default='queued', max_length=10)),
-                ('rungs', models.JSONField(default=list, help_text='The ladder: see servers.ladder.')),
-                ('verdict', models.CharField(blank=True, help_text='The code of the cause; empty if all is well.', max_length=60)),
-                ('revision', models.PositiveIntegerField(default=0, help_text='Counts what a page may have to show anew.')),
-                ('sent_at', models.DateTimeField(default=django.utils.timezone.now, help_text='When the broker was last given its id; empty: its turn comes later.', null=True)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('claim', models.CharField(blank=True, help_text='Of the worker that runs it.', max_length=21)),
-                ('worker', models.CharField(blank=True, help_text='The process that runs it: machine and number.', max_length=300)),
-                ('lease_until', models.DateTimeField(blank=True, null=True)),
-                ('reason', models.CharField(choices=[('due', 'It was due'), ('saved', 'The credentials were saved'), ('needed', 'A test needed it'), ('asked', 'Somebody asked for it')], default='due', max_length=10)),
-                ('issued_at', models.DateTimeField(blank=True, null=True)),
-                ('expires_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    organisations.models.IdField(
+                        default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("passed", "Passed"),
+                            ("failed", "Failed"),
+                            ("lost", "Lost"),
+                        ],
+                        default="queued",
+                        max_length=10,
+                    ),
+                ),
+                ("rungs", models.JSONField(default=list, help_text="The ladder: see servers.ladder.")),
+                (
+                    "verdict",
+                    models.CharField(
+                        blank=True, help_text="The code of the cause; empty if all is well.", max_length=60
+                    ),
+                ),
+                (
+                    "revision",
+                    models.PositiveIntegerField(default=0, help_text="Counts what a page may have to show anew."),
+                ),
+                (
+                    "sent_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now,
+                        help_text="When the broker was last given its id; empty: its turn comes later.",
+                        null=True,
+                    ),
+                ),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("claim", models.CharField(blank=True, help_text="Of the worker that runs it.", max_length=21)),
+                (
+                    "worker",
+                    models.CharField(
+                        blank=True, help_text="The process that runs it: machine and number.", max_length=300
+                    ),
+                ),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("due", "It was due"),
+                            ("saved", "The credentials were saved"),
+                            ("needed", "A test needed it"),
+                            ("asked", "Somebody asked for it"),
+                        ],
+                        default="due",
+                        max_length=10,
+                    ),
+                ),
+                ("issued_at", models.DateTimeField(blank=True, null=True)),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'verbose_name_plural': 'token refreshes',
-                'ordering': ['-created_at'],
+                "verbose_name_plural": "token refreshes",
+                "ordering": ["-created_at"],
             },
         ),
         migrations.AddField(
-            model_name='registry',
-            name='account',
-            field=models.JSONField(blank=True, default=dict, help_text='What the method wants to know and is no secret.'),
+            model_name="registry",
+            name="account",
+            field=models.JSONField(
+                blank=True, default=dict, help_text="What the method wants to know and is no secret."
+            ),
         ),
         migrations.AddField(
-            model_name='registry',
-            name='login_mark',
-            field=models.CharField(blank=True, editable=False, help_text='Of what docker login is given: changes with the token.', max_length=64),
+            model_name="registry",
+            name="login_mark",
+            field=models.CharField(
+                blank=True,
+                editable=False,
+                help_text="Of what docker login is given: changes with the token.",
+                max_length=64,
+            ),
         ),
         migrations.AddField(
-            model_name='registry',
-            name='method',
-            field=models.CharField(blank=True, help_text="How tokens are minted: a method of the provider's class; empty: the secret is used as it is.", max_length=30),
+            model_name="registry",
+            name="method",
+            field=models.CharField(
+                blank=True,
+                help_text="How tokens are minted: a method of the provider's class; empty: the secret is used as it is.",
+                max_length=30,
+            ),
         ),
         migrations.AddField(
-            model_name='registry',
-            name='refresh_due_at',
-            field=models.DateTimeField(blank=True, editable=False, help_text='When the next token is minted; empty: not by itself.', null=True),
+            model_name="registry",
+            name="refresh_due_at",
+            field=models.DateTimeField(
+                blank=True, editable=False, help_text="When the next token is minted; empty: not by itself.", null=True
+            ),
         ),
         migrations.AddField(
-            model_name='registry',
-            name='refresh_failures',
-            field=models.PositiveIntegerField(default=0, editable=False, help_text='Failed tries since the last token.'),
+            model_name="registry",
+            name="refresh_failures",
+            field=models.PositiveIntegerField(
+                default=0, editable=False, help_text="Failed tries since the last token."
+            ),
         ),
         migrations.AddField(
-            model_name='registry',
-            name='secret_ends_on',
-            field=models.DateField(blank=True, help_text='The day on which the provider ends the secret, if it does.', null=True, verbose_name='ends on'),
+            model_name="registry",
+            name="secret_ends_on",
+            field=models.DateField(
+                blank=True,
+                help_text="The day on which the provider ends the secret, if it does.",
+                null=True,
+                verbose_name="ends on",
+            ),
         ),
         migrations.AddField(
-            model_name='registry',
-            name='token',
+            model_name="registry",
+            name="token",
             field=dokreg.encryption.OptionalSecretField(editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='registry',
-            name='token_expires_at',
+            model_name="registry",
+            name="token_expires_at",
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='registry',
-            name='token_issued_at',
+            model_name="registry",
+            name="token_issued_at",
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='registrytest',
-            name='account',
+            model_name="registrytest",
+            name="account",
             field=models.JSONField(blank=True, default=dict),
         ),
         migrations.AddField(
-            model_name='registrytest',
-            name='method',
+            model_name="registrytest",
+            name="method",
             field=models.CharField(blank=True, max_length=30),
         ),
         migrations.AlterField(
-            model_name='registry',
-            name='credentials_mark',
-            field=models.CharField(blank=True, editable=False, help_text='Of what is stored: tells whether a test was of it.', max_length=64),
+            model_name="registry",
+            name="credentials_mark",
+            field=models.CharField(
+                blank=True,
+                editable=False,
+                help_text="Of what is stored: tells whether a test was of it.",
+                max_length=64,
+            ),
         ),
         migrations.AlterField(
-            model_name='registry',
-            name='password',
-            field=dokreg.encryption.OptionalSecretField(editable=False, help_text='The long-lived secret; none where a method needs none.', null=True),
+            model_name="registry",
+            name="password",
+            field=dokreg.encryption.OptionalSecretField(
+                editable=False, help_text="The long-lived secret; none where a method needs none.", null=True
+            ),
         ),
         migrations.AlterField(
-            model_name='registrytest',
-            name='sent_at',
-            field=models.DateTimeField(default=django.utils.timezone.now, help_text='When the broker was last given its id; empty: its turn comes later.', null=True),
+            model_name="registrytest",
+            name="sent_at",
+            field=models.DateTimeField(
+                default=django.utils.timezone.now,
+                help_text="When the broker was last given its id; empty: its turn comes later.",
+                null=True,
+            ),
         ),
         migrations.CreateModel(
-            name='Alarm',
+            name="Alarm",
             fields=[
-                ('id', organisations.models.IdField(default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('kind', models.CharField(choices=[('refresh_failing', 'Refreshing fails'), ('token_expired', 'Token expired'), ('not_working', 'Stopped working'), ('ends_soon', 'Secret ends soon')], max_length=20)),
-                ('text', models.TextField(blank=True, help_text='What people were told.')),
-                ('place', models.CharField(blank=True, help_text="Where it showed: a server's name.", max_length=100)),
-                ('stage', models.PositiveSmallIntegerField(default=0, help_text='How many days before an end it was told.')),
-                ('cleared_at', models.DateTimeField(blank=True, null=True)),
-                ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='%(class)ss', to='organisations.organisation')),
-                ('registry', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='alarms', to='registries.registry')),
+                (
+                    "id",
+                    organisations.models.IdField(
+                        default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("refresh_failing", "Refreshing fails"),
+                            ("token_expired", "Token expired"),
+                            ("not_working", "Stopped working"),
+                            ("ends_soon", "Secret ends soon"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("text", models.TextField(blank=True, help_text="What people were told.")),
+                ("place", models.CharField(blank=True, help_text="Where it showed: a server's name.", max_length=100)),
+                (
+                    "stage",
+                    models.PositiveSmallIntegerField(default=0, help_text="How many days before an end it was told."),
+                ),
+                ("cleared_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="%(class)ss",
+                        to="organisations.organisation",
+                    ),
+                ),
+                (
+                    "registry",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="alarms", to="registries.registry"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='ConfigCheck',
+            name="ConfigCheck",
             fields=[
-                ('id', organisations.models.IdField(default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('passed', 'Passed'), ('failed', 'Failed'), ('lost', 'Lost')], default='queued', max_length=10)),
-                ('rungs', models.JSONField(default=list, help_text='The ladder: see servers.ladder.')),
-                ('verdict', models.CharField(blank=True, help_text='The code of the cause; empty if all is well.', max_length=60)),
-                ('revision', models.PositiveIntegerField(default=0, help_text='Counts what a page may have to show anew.')),
-                ('sent_at', models.DateTimeField(default=django.utils.timezone.now, help_text='When the broker was last given its id; empty: its turn comes later.', null=True)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('claim', models.CharField(blank=True, help_text='Of the worker that runs it.', max_length=21)),
-                ('worker', models.CharField(blank=True, help_text='The process that runs it: machine and number.', max_length=300)),
-                ('lease_until', models.DateTimeField(blank=True, null=True)),
-                ('findings', models.JSONField(default=list)),
-                ('adopts', models.JSONField(blank=True, default=dict, help_text='host and folder of the login that is adopted.')),
-                ('asked_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('draft', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='registries.draft')),
-                ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='%(class)ss', to='organisations.organisation')),
-                ('server', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='config_checks', to='servers.server')),
+                (
+                    "id",
+                    organisations.models.IdField(
+                        default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("passed", "Passed"),
+                            ("failed", "Failed"),
+                            ("lost", "Lost"),
+                        ],
+                        default="queued",
+                        max_length=10,
+                    ),
+                ),
+                ("rungs", models.JSONField(default=list, help_text="The ladder: see servers.ladder.")),
+                (
+                    "verdict",
+                    models.CharField(
+                        blank=True, help_text="The code of the cause; empty if all is well.", max_length=60
+                    ),
+                ),
+                (
+                    "revision",
+                    models.PositiveIntegerField(default=0, help_text="Counts what a page may have to show anew."),
+                ),
+                (
+                    "sent_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now,
+                        help_text="When the broker was last given its id; empty: its turn comes later.",
+                        null=True,
+                    ),
+                ),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("claim", models.CharField(blank=True, help_text="Of the worker that runs it.", max_length=21)),
+                (
+                    "worker",
+                    models.CharField(
+                        blank=True, help_text="The process that runs it: machine and number.", max_length=300
+                    ),
+                ),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                ("findings", models.JSONField(default=list)),
+                (
+                    "adopts",
+                    models.JSONField(
+                        blank=True, default=dict, help_text="host and folder of the login that is adopted."
+                    ),
+                ),
+                (
+                    "asked_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "draft",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="registries.draft",
+                    ),
+                ),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="%(class)ss",
+                        to="organisations.organisation",
+                    ),
+                ),
+                (
+                    "server",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="config_checks", to="servers.server"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='Login',
+            name="Login",
             fields=[
-                ('id', organisations.models.IdField(default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('registry_name', models.CharField(max_length=100)),
-                ('url', models.CharField(max_length=260)),
-                ('username', models.CharField(blank=True, max_length=255)),
-                ('folder', models.CharField(blank=True, help_text='Of a config of its own; empty: the config of the SSH user.', max_length=60)),
-                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('held', 'Logged in'), ('failed', 'Failed'), ('leaving', 'Logging out')], default='waiting', max_length=10)),
-                ('mark', models.CharField(blank=True, help_text='Of what docker login was given last.', max_length=64)),
-                ('logged_in_at', models.DateTimeField(blank=True, null=True)),
-                ('left_at', models.DateTimeField(blank=True, help_text='Since when it is to be logged out.', null=True)),
-                ('due_at', models.DateTimeField(blank=True, help_text='When it is tried next; empty: nothing is to do.', null=True)),
-                ('failures', models.PositiveIntegerField(default=0)),
-                ('verdict', models.CharField(blank=True, max_length=60)),
-                ('cause', models.TextField(blank=True)),
-                ('fix', models.TextField(blank=True)),
-                ('words', models.TextField(blank=True, help_text="Docker's own, without secrets.")),
-                ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='%(class)ss', to='organisations.organisation')),
-                ('registry', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='logins', to='registries.registry')),
-                ('server', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='logins', to='servers.server')),
+                (
+                    "id",
+                    organisations.models.IdField(
+                        default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("registry_name", models.CharField(max_length=100)),
+                ("url", models.CharField(max_length=260)),
+                ("username", models.CharField(blank=True, max_length=255)),
+                (
+                    "folder",
+                    models.CharField(
+                        blank=True,
+                        help_text="Of a config of its own; empty: the config of the SSH user.",
+                        max_length=60,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("held", "Logged in"),
+                            ("failed", "Failed"),
+                            ("leaving", "Logging out"),
+                        ],
+                        default="waiting",
+                        max_length=10,
+                    ),
+                ),
+                ("mark", models.CharField(blank=True, help_text="Of what docker login was given last.", max_length=64)),
+                ("logged_in_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "left_at",
+                    models.DateTimeField(blank=True, help_text="Since when it is to be logged out.", null=True),
+                ),
+                (
+                    "due_at",
+                    models.DateTimeField(
+                        blank=True, help_text="When it is tried next; empty: nothing is to do.", null=True
+                    ),
+                ),
+                ("failures", models.PositiveIntegerField(default=0)),
+                ("verdict", models.CharField(blank=True, max_length=60)),
+                ("cause", models.TextField(blank=True)),
+                ("fix", models.TextField(blank=True)),
+                ("words", models.TextField(blank=True, help_text="Docker's own, without secrets.")),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="%(class)ss",
+                        to="organisations.organisation",
+                    ),
+                ),
+                (
+                    "registry",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="logins",
+                        to="registries.registry",
+                    ),
+                ),
+                (
+                    "server",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="logins", to="servers.server"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['server__name', 'registry_name'],
+                "ordering": ["server__name", "registry_name"],
             },
         ),
         migrations.CreateModel(
-            name='Rotation',
+            name="Rotation",
             fields=[
-                ('id', organisations.models.IdField(default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('state', models.CharField(choices=[('staged', 'Preparing'), ('testing', 'Testing'), ('switched', 'Switched'), ('kept', 'Not switched'), ('discarded', 'Discarded')], default='staged', max_length=10)),
-                ('url', models.CharField(max_length=260)),
-                ('username', models.CharField(blank=True, max_length=255)),
-                ('method', models.CharField(blank=True, max_length=30)),
-                ('account', models.JSONField(blank=True, default=dict)),
-                ('secret_ends_on', models.DateField(blank=True, null=True)),
-                ('password', dokreg.encryption.OptionalSecretField(editable=False, null=True)),
-                ('token', dokreg.encryption.OptionalSecretField(editable=False, null=True)),
-                ('token_issued_at', models.DateTimeField(blank=True, null=True)),
-                ('token_expires_at', models.DateTimeField(blank=True, null=True)),
-                ('cause', models.TextField(blank=True, help_text='Why it was not switched, if no test says so.')),
-                ('fix', models.TextField(blank=True)),
-                ('words', models.TextField(blank=True)),
-                ('sent_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('expires_at', models.DateTimeField(blank=True, help_text='When its secrets are wiped at the latest.', null=True)),
-                ('asked_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='%(class)ss', to='organisations.organisation')),
-                ('registry', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rotations', to='registries.registry')),
+                (
+                    "id",
+                    organisations.models.IdField(
+                        default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("staged", "Preparing"),
+                            ("testing", "Testing"),
+                            ("switched", "Switched"),
+                            ("kept", "Not switched"),
+                            ("discarded", "Discarded"),
+                        ],
+                        default="staged",
+                        max_length=10,
+                    ),
+                ),
+                ("url", models.CharField(max_length=260)),
+                ("username", models.CharField(blank=True, max_length=255)),
+                ("method", models.CharField(blank=True, max_length=30)),
+                ("account", models.JSONField(blank=True, default=dict)),
+                ("secret_ends_on", models.DateField(blank=True, null=True)),
+                ("password", dokreg.encryption.OptionalSecretField(editable=False, null=True)),
+                ("token", dokreg.encryption.OptionalSecretField(editable=False, null=True)),
+                ("token_issued_at", models.DateTimeField(blank=True, null=True)),
+                ("token_expires_at", models.DateTimeField(blank=True, null=True)),
+                ("cause", models.TextField(blank=True, help_text="Why it was not switched, if no test says so.")),
+                ("fix", models.TextField(blank=True)),
+                ("words", models.TextField(blank=True)),
+                ("sent_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "expires_at",
+                    models.DateTimeField(blank=True, help_text="When its secrets are wiped at the latest.", null=True),
+                ),
+                (
+                    "asked_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="%(class)ss",
+                        to="organisations.organisation",
+                    ),
+                ),
+                (
+                    "registry",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="rotations", to="registries.registry"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.AddField(
-            model_name='registrytest',
-            name='rotation',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='tests', to='registries.rotation'),
+            model_name="registrytest",
+            name="rotation",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="tests",
+                to="registries.rotation",
+            ),
         ),
         migrations.CreateModel(
-            name='Standing',
+            name="Standing",
             fields=[
-                ('id', organisations.models.IdField(default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('last_test', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='registries.registrytest')),
-                ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='%(class)ss', to='organisations.organisation')),
-                ('registry', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='standings', to='registries.registry')),
-                ('server', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='standings', to='servers.server')),
+                (
+                    "id",
+                    organisations.models.IdField(
+                        default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "last_test",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="registries.registrytest",
+                    ),
+                ),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="%(class)ss",
+                        to="organisations.organisation",
+                    ),
+                ),
+                (
+                    "registry",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="standings", to="registries.registry"
+                    ),
+                ),
+                (
+                    "server",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="standings", to="servers.server"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='TestBatch',
+            name="TestBatch",
             fields=[
-                ('id', organisations.models.IdField(default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('total', models.PositiveIntegerField(default=0)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('asked_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='%(class)ss', to='organisations.organisation')),
-                ('registry', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='batches', to='registries.registry')),
-                ('rotation', models.OneToOneField(blank=True, help_text='Whose tests it is.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='batch', to='registries.rotation')),
-                ('server', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='batches', to='servers.server')),
+                (
+                    "id",
+                    organisations.models.IdField(
+                        default=dokreg.ids.new_id, editable=False, max_length=21, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("total", models.PositiveIntegerField(default=0)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "asked_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="%(class)ss",
+                        to="organisations.organisation",
+                    ),
+                ),
+                (
+                    "registry",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="batches",
+                        to="registries.registry",
+                    ),
+                ),
+                (
+                    "rotation",
+                    models.OneToOneField(
+                        blank=True,
+                        help_text="Whose tests it is.",
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="batch",
+                        to="registries.rotation",
+                    ),
+                ),
+                (
+                    "server",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="batches",
+                        to="servers.server",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'test batches',
-                'ordering': ['-created_at'],
+                "verbose_name_plural": "test batches",
+                "ordering": ["-created_at"],
             },
         ),
         migrations.AddField(
-            model_name='registrytest',
-            name='batch',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='tests', to='registries.testbatch'),
+            model_name="registrytest",
+            name="batch",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="tests",
+                to="registries.testbatch",
+            ),
         ),
         migrations.AddIndex(
-            model_name='registrytest',
-            index=models.Index(fields=['batch', 'state', 'sent_at', 'created_at'], name='registry_test_batch'),
+            model_name="registrytest",
+            index=models.Index(fields=["batch", "state", "sent_at", "created_at"], name="registry_test_batch"),
         ),
         migrations.AddField(
-            model_name='tokenrefresh',
-            name='asked_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="tokenrefresh",
+            name="asked_by",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='tokenrefresh',
-            name='organisation',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='%(class)ss', to='organisations.organisation'),
+            model_name="tokenrefresh",
+            name="organisation",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="%(class)ss", to="organisations.organisation"
+            ),
         ),
         migrations.AddField(
-            model_name='tokenrefresh',
-            name='registry',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='refreshes', to='registries.registry'),
+            model_name="tokenrefresh",
+            name="registry",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="refreshes", to="registries.registry"
+            ),
         ),
         migrations.AddField(
-            model_name='registry',
-            name='last_refresh',
-            field=models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='registries.tokenrefresh'),
+            model_name="registry",
+            name="last_refresh",
+            field=models.ForeignKey(
+                blank=True,
+                editable=False,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="registries.tokenrefresh",
+            ),
         ),
         migrations.AddIndex(
-            model_name='registry',
-            index=models.Index(fields=['refresh_due_at'], name='registry_by_refresh'),
+            model_name="registry",
+            index=models.Index(fields=["refresh_due_at"], name="registry_by_refresh"),
         ),
         migrations.AddConstraint(
-            model_name='alarm',
-            constraint=models.UniqueConstraint(condition=models.Q(('cleared_at__isnull', True)), fields=('registry', 'kind'), name='one_open_alarm_of_a_kind'),
+            model_name="alarm",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("cleared_at__isnull", True)),
+                fields=("registry", "kind"),
+                name="one_open_alarm_of_a_kind",
+            ),
         ),
         migrations.AddIndex(
-            model_name='configcheck',
-            index=models.Index(fields=['server', '-created_at'], name='config_check_history'),
+            model_name="configcheck",
+            index=models.Index(fields=["server", "-created_at"], name="config_check_history"),
         ),
         migrations.AddIndex(
-            model_name='configcheck',
-            index=models.Index(fields=['state', 'lease_until'], name='config_check_due'),
+            model_name="configcheck",
+            index=models.Index(fields=["state", "lease_until"], name="config_check_due"),
         ),
         migrations.AddIndex(
-            model_name='login',
-            index=models.Index(fields=['due_at'], name='login_by_due'),
+            model_name="login",
+            index=models.Index(fields=["due_at"], name="login_by_due"),
         ),
         migrations.AddIndex(
-            model_name='login',
-            index=models.Index(fields=['server', 'url'], name='login_by_url'),
+            model_name="login",
+            index=models.Index(fields=["server", "url"], name="login_by_url"),
         ),
         migrations.AddConstraint(
-            model_name='login',
-            constraint=models.UniqueConstraint(condition=models.Q(('registry__isnull', False)), fields=('registry', 'server'), name='one_login_per_pair'),
+            model_name="login",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("registry__isnull", False)),
+                fields=("registry", "server"),
+                name="one_login_per_pair",
+            ),
         ),
         migrations.AddIndex(
-            model_name='rotation',
-            index=models.Index(fields=['state', 'expires_at'], name='rotation_by_end'),
+            model_name="rotation",
+            index=models.Index(fields=["state", "expires_at"], name="rotation_by_end"),
         ),
         migrations.AddConstraint(
-            model_name='rotation',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['staged', 'testing'])), fields=('registry',), name='one_rotation_at_a_time'),
+            model_name="rotation",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state__in", ["staged", "testing"])),
+                fields=("registry",),
+                name="one_rotation_at_a_time",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='standing',
-            constraint=models.UniqueConstraint(fields=('registry', 'server'), name='one_standing_per_pair'),
+            model_name="standing",
+            constraint=models.UniqueConstraint(fields=("registry", "server"), name="one_standing_per_pair"),
         ),
         migrations.AddIndex(
-            model_name='testbatch',
-            index=models.Index(fields=['organisation', '-created_at'], name='test_batch_by_age'),
+            model_name="testbatch",
+            index=models.Index(fields=["organisation", "-created_at"], name="test_batch_by_age"),
         ),
         migrations.AddIndex(
-            model_name='tokenrefresh',
-            index=models.Index(fields=['registry', '-created_at'], name='token_refresh_history'),
+            model_name="tokenrefresh",
+            index=models.Index(fields=["registry", "-created_at"], name="token_refresh_history"),
         ),
         migrations.AddIndex(
-            model_name='tokenrefresh',
-            index=models.Index(fields=['state', 'lease_until'], name='token_refresh_due'),
+            model_name="tokenrefresh",
+            index=models.Index(fields=["state", "lease_until"], name="token_refresh_due"),
         ),
         migrations.AddConstraint(
-            model_name='tokenrefresh',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['queued', 'running'])), fields=('registry',), name='one_refresh_at_a_time'),
+            model_name="tokenrefresh",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state__in", ["queued", "running"])),
+                fields=("registry",),
+                name="one_refresh_at_a_time",
+            ),
         ),
     ]

@@ -12,6 +12,8 @@ from servers.docker import OWN_HOST
 from servers.models import Run, Server
 
 DRAFT_LIFE = dt.timedelta(hours=1)
+# In a draft's values: the host that its secret goes to and no other, since nobody typed or saw the secret.
+ONLY_HOST = "only_host"
 
 
 class RegistryTest(Run):

@@ -1,6 +1,7 @@
 """Servers that stay logged in, from the registry's side and from the server's; and what their configs really hold."""
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -81,6 +82,8 @@ def show_check(request: OrganisationRequest, check_id: str) -> HttpResponse:
 @requires("registries.add_registry")
 def adopt(request: OrganisationRequest, server_id: str) -> HttpResponse:
     """Take a login that was found into dokreg: a new registry, filled in with what the server has."""
+    if "servers.change_server" not in request.may:
+        raise PermissionDenied  # whoever may change a server could read the login there as well
     server = _server(request, server_id)
     place = {"host": request.POST.get("host", ""), "folder": request.POST.get("folder", "")}
     known = Registry.objects.of(request.organisation).filter(pk=request.POST.get("registry", "")).first()

@@ -11,7 +11,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from organisations.models import User
-from registries.models import Draft, Registry, Rotation, TokenRefresh
+from registries import saving
+from registries.models import ONLY_HOST, Draft, Registry, RegistryTest, Rotation, TokenRefresh
 from servers.models import Server
 from tests.lab.google import Google
 from tests.people import ClientOf
@@ -191,3 +192,21 @@ def test_the_list_shows_tokens_and_logins_in_a_fixed_number_of_queries(
 @pytest.fixture
 def server(alice: User) -> Server:
     return make_server(alice.organisations.get())
+
+
+def test_a_secret_that_was_read_from_a_server_goes_to_its_own_host_alone(client: Client, alice: User) -> None:
+    organisation = alice.organisations.get()
+    draft = saving.keep_draft(
+        organisation=organisation, by=alice, values={"kind": "generic", ONLY_HOST: "r.example.com"}, password="unseen"
+    )
+    values = {"name": "Adopted", "url": "evil.example.com", "username": "u", "draft": draft.pk}
+    for name in ("add", "test_draft"):
+        refused = client.post(address(name, kind="generic"), values)
+        assert "goes to no other host than r.example.com" in str(refused.context["form"].errors["password"])
+    assert not RegistryTest.objects.exists()
+    # Without JavaScript a test leads to a new draft, in which the secret is as bound as before.
+    client.post(address("test_draft", kind="generic"), values | {"url": "r.example.com"})
+    again = Draft.objects.exclude(pk=draft.pk).get()
+    assert client.post(address("add", kind="generic"), values | {"draft": again.pk}).status_code == 422
+    assert client.post(address("add", kind="generic"), values | {"url": "r.example.com"}).status_code == 303
+    assert Registry.objects.get().open_password() == "unseen"
