@@ -286,7 +286,8 @@ class RegistryForm(forms.ModelForm[Registry]):
         if self.saved_draft is not None and self.saved_draft.password is not None:
             if self._only_host and cleaned.get("url") != self._only_host:
                 raise ValidationError(
-                    f"Enter the password: the one that was read from a server goes to no other host than {self._only_host}."
+                    "Enter the password: the one that was read from a server goes to no other host than "
+                    f"{self._only_host}."
                 )
             return str(self.saved_draft.password.reveal())
         if self._is_new:
