@@ -86,7 +86,8 @@ def _read(server: Server, ladder: Ladder, found: list[FoundLogin]) -> None:
 def _finding(login: FoundLogin, expected: Login | None, known: dict[str, Registry]) -> Finding:
     mark = credentials_mark(url=login.registry, username=login.username, password=login.password)
     if expected is not None:
-        is_ours = mark == expected.mark if login.password else login.username in {"", expected.username}
+        cannot_be_read = not login.password and login.source != "config"  # a helper or an identity token keeps it
+        is_ours = login.username in {"", expected.username} if cannot_be_read else mark == expected.mark
         state = "held" if is_ours else "outdated"
         return _row(login.registry, login.username, login.folder, state, expected.registry)
     registry = known.get(mark)

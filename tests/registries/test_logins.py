@@ -3,7 +3,11 @@
 import base64
 import datetime as dt
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +22,7 @@ from servers import docker_config, turns
 from servers.models import ConfigTurn, Server
 from tests.lab import sshd
 from tests.lab.aws import Aws
+from tests.lab.daemons import wait_until
 from tests.lab.engine import Engine
 from tests.lab.fixtures import ALICE, BOB, ECR_HOST, NewCloudRegistry, NewServer
 from tests.lab.impostors import LoginLimiter
@@ -714,3 +719,106 @@ def test_what_the_broker_lost_is_handed_over_again(worker: Worker, images: Regis
     ConfigTurn.objects.update(sent_at=timezone.now() - logins.RESEND_AFTER)
     worker()
     assert row().state == State.HELD
+
+
+def test_an_entry_of_a_worker_that_died_is_found_again(
+    worker: Worker, images: Registry, one: Server, server_one: sshd.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die() -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        while_it_is_done(patch, die, before=False)
+        with pytest.raises(SystemExit):
+            worker(logins.choose, registry=images, servers=[one])
+    assert (row().state, row().logged_in_at) == (State.WAITING, None)
+    assert held_by(server_one) == {images.url: colon(ALICE)}
+    with away(server_one):
+        worker(logins.choose, registry=images, servers=[])
+        worker()
+        assert row().is_leaving
+    let_it_be_due()
+    worker()
+    assert held_by(server_one) == {}
+    assert not Login.objects.exists()
+
+
+ROOT = Path(__file__).resolve().parents[2]
+DJANGO = "import json, sys, types, django; django.setup()"
+CHOOSE = """
+from organisations.models import Organisation
+from registries import logins
+from tests.people import join
+from tests.registries.held import registry_of
+from tests.registries.rows import lab_server
+facts = json.load(sys.stdin)
+organisation = Organisation.objects.create(name="Acme", slug="acme")
+alice = join(organisation, "alice", "owner")
+server = lab_server(organisation, types.SimpleNamespace(**facts["server"]))
+for number, host in enumerate(facts["hosts"]):
+    registry = registry_of(organisation, alice, host, f"Images {number}", facts["account"])
+    logins.choose(registry=registry, servers=[server])
+print(server.pk)
+"""
+
+
+class Elsewhere:
+    """A dokreg with data of its own, whose workers are processes: ten registries are to be kept on one server."""
+
+    def __init__(self, data: Path, server: sshd.Server, hosts: list[str]) -> None:
+        mine = {"DOKREG_DATA": str(data), "DOKREG_ALLOW_LOOPBACK": "true"}
+        self._environment = os.environ | mine | {"DJANGO_SETTINGS_MODULE": "dokreg.settings"}
+        self._answer("from django.core.management import call_command; call_command('migrate', verbosity=0)")
+        names = ("host", "port", "user", "host_key", "private_key", "public_key")
+        facts = {name: getattr(server, name) for name in names}
+        self.server_id = self._answer(CHOOSE, json.dumps({"server": facts, "hosts": hosts, "account": ALICE}))
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """A worker that brings the server up to date."""
+        code = f"{DJANGO}; from registries import login_sync; login_sync.sync(sys.argv[1])"
+        return subprocess.Popen([sys.executable, "-c", code, self.server_id], cwd=ROOT, env=self._environment)
+
+    def states(self) -> list[str]:
+        answer = self._answer("from registries.models import Login; print(*Login.objects.values_list('state', flat=1))")
+        return answer.split()
+
+    def _answer(self, code: str, stdin: str = "") -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", f"{DJANGO}\n{code}"],
+            cwd=ROOT,
+            env=self._environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, server_one: sshd.Server, wide_registry: WideRegistry) -> Elsewhere:
+    return Elsewhere(tmp_path, server_one, wide_registry.hosts(10))
+
+
+def test_of_two_processes_at_once_one_does_it_and_nothing_is_lost(
+    elsewhere: Elsewhere, server_one: sshd.Server, wide_registry: WideRegistry
+) -> None:
+    issued = wide_registry.tokens.issued
+    workers = [elsewhere.start(), elsewhere.start()]
+    assert [process.wait(60) for process in workers] == [0, 0]
+    assert held_by(server_one) == dict.fromkeys(wide_registry.hosts(10), colon(ALICE))
+    assert elsewhere.states() == [State.HELD] * 10
+    assert wide_registry.tokens.issued - issued == 10
+
+
+def test_what_a_killed_worker_had_begun_is_taken_over_and_ends_right(
+    elsewhere: Elsewhere, server_one: sshd.Server, wide_registry: WideRegistry
+) -> None:
+    first = elsewhere.start()
+    wait_until(lambda: len(held_by(server_one)) >= 3, "the first logins")
+    first.kill()
+    first.wait()
+    assert len(held_by(server_one)) < 10
+    assert elsewhere.start().wait(60) == 0
+    assert held_by(server_one) == dict.fromkeys(wide_registry.hosts(10), colon(ALICE))
+    assert elsewhere.states() == [State.HELD] * 10
