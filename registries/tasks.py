@@ -32,8 +32,7 @@ def tidy_after(test_id: str) -> None:
 
 @shared_task
 def refresh_token(refresh_id: str) -> None:
-    tokens.run(refresh_id)
-    tokens.dispatch()  # the next one takes its place
+    tokens.work(refresh_id)
 
 
 @shared_task

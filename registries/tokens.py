@@ -3,6 +3,9 @@
 A refresh is a row (`TokenRefresh`), and never more than one is under way for a registry: the database says so. The
 dispatcher makes rows for what is due, a few at a time; whoever needs a token at once makes the same row and runs it
 in place. So two beats, ten workers and a click together ask the cloud once.
+
+Of the few places a worker keeps its own while more is due: the end of a refresh and the begin of the next one are one
+transaction. To hand each of a thousand to the broker would cost more than to mint it.
 """
 
 import datetime as dt
@@ -17,7 +20,7 @@ from django.utils import timezone
 
 from dokreg.backoff import pause
 from organisations import audit
-from organisations.models import User
+from organisations.models import Organisation, User
 from registries import alarms, credentials, logins
 from registries.credentials import DockerLogin
 from registries.kinds.methods import MINT_DEADLINE, Minted, MintFailed
@@ -39,6 +42,8 @@ LONGEST_WISH = dt.timedelta(hours=1)  # of a cloud, about when to come again
 # A cloud may need this long to know a key that was just made; until then "unknown key" is no final word.
 NEW_KEY = dt.timedelta(minutes=2)
 LOOK_EVERY_SECONDS = 0.1
+# So long a worker keeps a place, which is also how long it may take to end when it is told to.
+PLACE_SECONDS = 5.0
 HISTORY = dt.timedelta(days=30)
 PRUNED_AT_ONCE = 500
 
@@ -80,38 +85,34 @@ def begin_with(registry: Registry) -> None:
 def dispatch() -> int:
     """Queue refreshes of what is due, as many as may run at once; answers how many.
 
-    Called each minute by beat, and whenever a refresh ends, so that the next one takes its place.
+    Called each minute by beat, and whenever a worker gives its place back.
     """
-    if _room() <= 0:
+    if not _due().exists():
         return 0
     with transaction.atomic():
-        # The lock makes two dispatchers take turns: together they would fill each place twice.
-        first = Registry.objects.select_for_update(no_key=True).filter(refresh_due_at__lte=timezone.now())
-        first.order_by("refresh_due_at").values_list("pk", flat=True).first()
-        due = list(_due().select_related("organisation").order_by("refresh_due_at")[: max(0, _room())])
+        # Always the same row, so that two dispatchers take turns: together they would fill each place twice.
+        Organisation.objects.select_for_update(no_key=True).order_by("pk").first()
+        room = settings.DOKREG_REFRESHES_AT_ONCE - TokenRefresh.objects.filter(state__in=ACTIVE).count()
+        due = _due().select_related("organisation")[: max(room, 0)]
         for registry in due:
             ask(registry=registry, reason=TokenRefresh.Reason.DUE)
-    return len(due)
+        return len(due)
 
 
 def run(refresh_id: str) -> None:
     """Run a queued refresh; leaves quietly if it is gone, or another worker has it, or it is needed no more."""
     refresh = runs.claim(TokenRefresh, refresh_id)
-    if refresh is None:
-        return
-    registry = Registry.objects.select_related("organisation").get(pk=refresh.registry_id)
-    if not _is_needed(registry, refresh.reason):
-        refresh.delete()
-        return
-    ladder = Ladder(STEPS, save=lambda _rungs: None)
-    minted: list[Minted] = []
-    problem: list[MintFailed] = []
-    climb_all(ladder, None, lambda: _mint(registry, ladder, minted, problem))
-    refresh.rungs = ladder.rungs
-    if minted:
-        _keep(registry, refresh, minted[0])
-    else:
-        _note_failure(registry, refresh, ladder.verdict, problem[0].retry_after if problem else None)
+    if refresh is not None:
+        _run(refresh)
+
+
+def work(refresh_id: str) -> None:
+    """Run a queued refresh, and then for some seconds what else is due, in its place; then give the place back."""
+    end = time.monotonic() + PLACE_SECONDS
+    refresh = runs.claim(TokenRefresh, refresh_id)
+    while refresh is not None:
+        refresh = _run(refresh, may_go_on=time.monotonic() < end)
+    dispatch()
 
 
 def docker_login(registry: Registry, *, insist: bool = True) -> DockerLogin:
@@ -143,29 +144,57 @@ def prune() -> None:
     TokenRefresh.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:PRUNED_AT_ONCE])).delete()
 
 
-def _room() -> int:
-    """How many more refreshes may be under way."""
-    return settings.DOKREG_REFRESHES_AT_ONCE - TokenRefresh.objects.filter(state__in=ACTIVE).count()
-
-
 def _due() -> Any:
     under_way = TokenRefresh.objects.filter(registry=OuterRef("pk"), state__in=ACTIVE)
-    return Registry.objects.filter(~Exists(under_way), refresh_due_at__lte=timezone.now())
+    due = Registry.objects.filter(~Exists(under_way), refresh_due_at__lte=timezone.now())
+    return due.order_by("refresh_due_at")
 
 
-def _row_for(registry: Registry, *, reason: str, asked_by: User | None) -> tuple[TokenRefresh, bool]:
+def _run(refresh: TokenRefresh, *, may_go_on: bool = False) -> TokenRefresh | None:
+    """Run a refresh that this worker has in hand; answers the next one that it has in hand then, if it may go on."""
+    registry = refresh.registry
+    if not _is_needed(registry, refresh.reason):
+        refresh.delete()
+        return None
+    ladder = Ladder(STEPS, save=lambda _rungs: None)
+    minted: list[Minted] = []
+    problem: list[MintFailed] = []
+    climb_all(ladder, None, lambda: _mint(registry, ladder, minted, problem))
+    refresh.rungs = ladder.rungs
+    with transaction.atomic():
+        if minted:
+            had_place = _keep(registry, refresh, minted[0])
+        else:
+            wait = problem[0].retry_after if problem else None
+            had_place = _note_failure(registry, refresh, ladder.verdict, wait)
+        # What somebody asked for comes on top of the places: it has none to pass on.
+        may_go_on &= had_place and refresh.reason == TokenRefresh.Reason.DUE
+        return _begin_next() if may_go_on else None
+
+
+def _begin_next() -> TokenRefresh | None:
+    """A refresh of what has been due for the longest, in this worker's hand at once."""
+    registry = _due().select_for_update(of=("self",), skip_locked=True).first()
+    return _new_row(registry, reason=TokenRefresh.Reason.DUE, **runs.claimed()) if registry else None
+
+
+def _row_for(registry: Registry, *, reason: str, asked_by: User | None = None) -> tuple[TokenRefresh, bool]:
     """The refresh that is under way, or a new row."""
     under_way = TokenRefresh.objects.filter(registry=registry, state__in=ACTIVE)
     while (found := under_way.first()) is None:
-        try:
-            with transaction.atomic():
-                refresh = TokenRefresh.objects.create(
-                    organisation_id=registry.organisation_id, registry=registry, reason=reason, asked_by=asked_by
-                )
-        except IntegrityError:
-            continue  # somebody else was a moment faster
-        return refresh, True
+        # None: somebody else was a moment faster.
+        if (refresh := _new_row(registry, reason=reason, asked_by=asked_by)) is not None:
+            return refresh, True
     return found, False
+
+
+def _new_row(registry: Registry, **columns: Any) -> TokenRefresh | None:
+    """A new row; None if a refresh is under way."""
+    try:
+        with transaction.atomic():
+            return TokenRefresh.objects.create(organisation_id=registry.organisation_id, registry=registry, **columns)
+    except IntegrityError:
+        return None
 
 
 def _is_needed(registry: Registry, reason: str) -> bool:
@@ -197,14 +226,17 @@ def _mint(registry: Registry, ladder: Ladder, minted: list[Minted], problem: lis
         ladder.passed("token")
 
 
-def _keep(registry: Registry, refresh: TokenRefresh, minted: Minted) -> None:
-    """Save a token, unless it was minted with credentials that are no longer the registry's."""
+def _keep(registry: Registry, refresh: TokenRefresh, minted: Minted) -> bool:
+    """Save a token, unless it was minted with credentials that are no longer the registry's.
+
+    False if the refresh was taken away meanwhile (swept as lost).
+    """
     was_unwell = bool(registry.refresh_failures) or not registry.has_token
     registry.token = minted.secret
     registry.login_mark = DockerLogin(registry.url, minted.username, minted.secret).mark
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         if not runs.finish(refresh, None, failed=False, issued_at=minted.issued_at, expires_at=minted.expires_at):
-            return
+            return False
         changed = _same(registry).update(
             token=registry.token,
             username=minted.username,
@@ -215,30 +247,32 @@ def _keep(registry: Registry, refresh: TokenRefresh, minted: Minted) -> None:
             last_refresh=refresh,
             login_mark=registry.login_mark,
         )
-        if not changed:
-            return
-        if was_unwell:
-            alarms.token_came(registry)
-        logins.renew(registry)
+        if changed:
+            if was_unwell:
+                alarms.token_came(registry)
+            logins.renew(registry)
+    return True
 
 
 def _note_failure(
     registry: Registry, refresh: TokenRefresh, verdict: Verdict | None, retry_after: float | None
-) -> None:
+) -> bool:
+    """Note why there is no token, and when it is tried again. False if the refresh was taken away meanwhile."""
     verdict = verdict or host_verdicts.internal_error()
     is_final = verdict.permanent and timezone.now() - registry.secret_changed_at > NEW_KEY
     usual = pause(registry.refresh_failures, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
     wished = dt.timedelta(seconds=min(retry_after or 0, LONGEST_WISH.total_seconds()))
     wait = max(usual, wished)
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         if not runs.finish(refresh, verdict, failed=True):
-            return
+            return False
         _same(registry).update(
             refresh_failures=F("refresh_failures") + 1,
             refresh_due_at=None if is_final else timezone.now() + wait,
             last_refresh=refresh,
         )
         alarms.refresh_failed(registry, verdict, will_retry=not is_final)
+    return True
 
 
 def _same(registry: Registry) -> Any:
@@ -248,7 +282,7 @@ def _same(registry: Registry) -> Any:
 
 def _refresh_in_place(registry: Registry) -> None:
     """Refresh now, or wait for whoever is at it."""
-    refresh, _is_new = _row_for(registry, reason=TokenRefresh.Reason.NEEDED, asked_by=None)
+    refresh, _is_new = _row_for(registry, reason=TokenRefresh.Reason.NEEDED)
     run(refresh.pk)
     end = time.monotonic() + MINT_DEADLINE + runs.RESEND_AFTER.total_seconds()
     under_way = TokenRefresh.objects.filter(pk=refresh.pk, state__in=ACTIVE)

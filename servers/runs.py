@@ -38,17 +38,21 @@ def send(task: "Task[Any, Any]", run: Run) -> None:
 
 def claim(model: type[AnyRun], run_id: str) -> AnyRun | None:
     """The run, if this worker is the one that may run it: the conditional UPDATE must change exactly one row."""
-    now = timezone.now()
-    word = new_id()
-    changed = model._default_manager.filter(pk=run_id, state=Run.State.QUEUED).update(
-        state=Run.State.RUNNING,
-        claim=word,
-        worker=processes.this_process(),
-        started_at=now,
-        lease_until=now + LEASE,
-        revision=F("revision") + 1,
-    )
+    waiting = model._default_manager.filter(pk=run_id, state=Run.State.QUEUED)
+    changed = waiting.update(**claimed(), revision=F("revision") + 1)
     return model._default_manager.get(pk=run_id) if changed else None
+
+
+def claimed() -> dict[str, Any]:
+    """The columns of a run that this process has in hand from now on."""
+    now = timezone.now()
+    return {
+        "state": Run.State.RUNNING,
+        "claim": new_id(),
+        "worker": processes.this_process(),
+        "started_at": now,
+        "lease_until": now + LEASE,
+    }
 
 
 def save_rungs(run: Run, rungs: list[Rung]) -> None:

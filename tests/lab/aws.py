@@ -182,7 +182,7 @@ def _header(asked: Asked, name: str) -> str:
 
 
 def main() -> None:
-    with Aws(port=int(sys.argv[1]), tokens_have_colons=False) as cloud:
+    with Aws(port=int(sys.argv[1]), tokens_have_colons=False, keeps_connections=True) as cloud:
         cloud._stopped.wait()
 
 

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
-from typing import Any, ClassVar, Self
+from typing import IO, Any, ClassVar, Self, cast
+from wsgiref.handlers import SimpleHandler
 from wsgiref.simple_server import WSGIServer, make_server
 
 from tests.lab.impostors import Answer
@@ -59,6 +60,7 @@ class Cloud:
     sends_elsewhere: str = ""  # a redirect to this address
     tells_no_date: bool = False
     gives_expired_tokens: bool = False
+    keeps_connections: bool = False  # as real ones do; then stopping it does not end those that are open
     revoked: set[str] = field(default_factory=set)  # access key ids, e-mail addresses, client ids
     mints: Counter[str] = field(default_factory=Counter)  # the same -> tokens given
     requests: int = 0
@@ -108,7 +110,8 @@ class Cloud:
 
     def start(self) -> Self:
         self._stopped.clear()
-        self._server = make_server("127.0.0.1", self.port, self, BusyServer, PromptHandler)
+        handler = KeepingHandler if self.keeps_connections else PromptHandler
+        self._server = make_server("127.0.0.1", self.port, self, BusyServer, handler)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
@@ -193,3 +196,22 @@ class BusyServer(ThreadingServer):
 
 class PromptHandler(QuietHandler):
     disable_nagle_algorithm = True
+
+
+class KeptAnswer(SimpleHandler):
+    http_version = "1.1"
+
+
+class KeepingHandler(PromptHandler):
+    """One request after the other over a connection; wsgiref's own ends it after the first."""
+
+    protocol_version = "HTTP/1.1"
+
+    def handle(self) -> None:
+        self.close_connection = False
+        while not self.close_connection:
+            self.raw_requestline = self.rfile.readline()
+            if not self.raw_requestline or not self.parse_request():
+                return
+            handler = KeptAnswer(self.rfile, cast("IO[bytes]", self.wfile), self.get_stderr(), self.get_environ())
+            handler.run(self.server.get_app())  # type: ignore[attr-defined]  # it is a WSGIServer
