@@ -14,8 +14,9 @@ from organisations.access import OrganisationRequest, requires
 from organisations.deletion import StillUsed, used_by
 from organisations.responses import see_other
 from registries import alarms, rotations, saving
-from registries.forms import RegistryForm, SavedTestForm
+from registries.forms import RegistryForm
 from registries.models import Draft, Registry, RegistryTest
+from registries.short_forms import SavedTestForm
 from registries.views.workbench import (
     form_answer,
     is_switching,
