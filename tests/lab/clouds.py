@@ -144,8 +144,10 @@ class Cloud:
 
     def _misbehave(self) -> Answer | None:
         self._stopped.wait(self.delay)
-        while self.hangs and not self._stopped.wait(0.02):
-            pass
+        if self.hangs:
+            while self.hangs and not self._stopped.wait(0.02):
+                pass
+            return Answer(503)  # nobody waits any more: nothing is given
         if self.answers_500:
             return Answer(500, "<html>Internal Server Error</html>", "text/html")
         if self.throttles:
