@@ -40,6 +40,7 @@ def sync(server_id: str) -> None:
     turn = turns.take(server_id)
     if turn is None:
         return
+    logins.forget_sent(server_id)  # it has arrived; from now on the turn alone tells whether somebody is at it
     end = time.monotonic() + LONGEST_SECONDS
     try:
         server = Server.objects.select_related("ssh_key").filter(pk=server_id).first()
@@ -51,7 +52,6 @@ def sync(server_id: str) -> None:
                 _put_off(server, login, ladder, rung)
     finally:
         turns.give_back(server_id, turn)
-        logins.forget_sent(server_id)
         logins.dispatch()
 
 

@@ -106,7 +106,7 @@ def dispatch() -> None:
 
 
 def forget_sent(server_id: str) -> None:
-    """A worker is done with a server: its next task may be sent at once."""
+    """A server's task has reached a worker: once that is done, the next one may be sent at once."""
     ConfigTurn.objects.filter(pk=server_id).update(sent_at=None)
 
 

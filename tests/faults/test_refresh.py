@@ -13,6 +13,10 @@ from tests.owner import Owner
 from tests.running import Running, running
 
 AN_HOUR_AGO = "strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour')"
+THREE_MINUTES_AGO = "strftime('%Y-%m-%d %H:%M:%f', 'now', '-3 minutes')"
+LATELY = "strftime('%Y-%m-%d %H:%M:%f', 'now', '-12 seconds')"
+SECOND_WORKER = ("worker", "--pool", "threads", "--queues", "default", "--hostname", "second@lab", "--without-mingle")
+UNSENT = "SELECT id FROM organisations_delivery WHERE state != 'sent'"
 
 
 @pytest.fixture(scope="module")
@@ -92,14 +96,8 @@ def test_a_worker_killed_between_minting_and_saving_is_found_and_one_more_token_
 @pytest.mark.usefixtures("owner")
 def test_two_beats_and_two_workers_mint_everything_once(dokreg: Running, cloud: Aws) -> None:
     registries = Registries.add(dokreg, cloud, "TWICE", 50, due_in=3600)
-    with (
-        dokreg.beside("beat"),
-        dokreg.beside("worker", "--pool", "threads", "--queues", "default", "--hostname", "b@b"),
-    ):
-        dokreg.wait_for(
-            lambda: dokreg.column("SELECT count(*) FROM dokreg_heartbeat WHERE name = 'worker b@b'") == [1],
-            "the second worker",
-        )
+    with dokreg.beside("beat"), dokreg.beside(*SECOND_WORKER):
+        wait_for_second_worker(dokreg)
         with cloud.having(delay=0.05):
             registries.set(f"refresh_due_at = {NOW}")
             for _ in range(8):
@@ -146,9 +144,6 @@ def test_people_are_told_once_each_time_something_changes(dokreg: Running, cloud
     assert registry.count(needed=2) == Count(asked=1, done=1, lost=0, doubled=0)
 
 
-UNSENT = "SELECT id FROM organisations_delivery WHERE state != 'sent'"
-
-
 @contextlib.contextmanager
 def receiving(owner: Owner) -> Iterator[HttpImpostor]:
     """A service that is notified while the block runs."""
@@ -164,29 +159,23 @@ def receiving(owner: Owner) -> Iterator[HttpImpostor]:
 
 def test_without_beat_every_page_says_what_stands_still(dokreg: Running, owner: Owner) -> None:
     page = "/acme/settings/registries/"
-    worker = dokreg.service("celery")
-    worker.suspend()
-    try:
-        with dokreg.beside("worker", "--pool", "threads", "--queues", "default", "--hostname", "b@b"):
-            dokreg.wait_for(
-                lambda: (
-                    dokreg.column(f"SELECT count(*) FROM dokreg_heartbeat WHERE name = 'worker b@b' AND at > {LATELY}")
-                    == [1]
-                ),
-                "the worker without beat",
-            )
-            dokreg.change(
-                "UPDATE dokreg_heartbeat SET at = strftime('%Y-%m-%d %H:%M:%f', 'now', '-3 minutes') WHERE name = 'beat'"
-            )
+    with dokreg.beside(*SECOND_WORKER):
+        wait_for_second_worker(dokreg)
+        worker = dokreg.service("celery")
+        worker.suspend()  # and beat with it, which is a thread there
+        try:
+            dokreg.change(f"UPDATE dokreg_heartbeat SET at = {THREE_MINUTES_AGO} WHERE name = 'beat'")
             status, body = dokreg.health()
             assert status == 503
             assert "Beat has not been seen for 3 min" in str(body["checks"])
             dokreg.wait_for(lambda: "Beat has not been seen for 3 min" in owner.get(page).text, "the page to say so")
             assert "No worker" not in owner.get(page).text
-    finally:
-        worker.resume()
+        finally:
+            worker.resume()
     dokreg.wait_until_healthy()
     assert "has not been seen" not in owner.get(page).text
 
 
-LATELY = "strftime('%Y-%m-%d %H:%M:%f', 'now', '-10 seconds')"
+def wait_for_second_worker(dokreg: Running) -> None:
+    heart = f"SELECT name FROM dokreg_heartbeat WHERE name = 'worker second@lab' AND at > {LATELY}"
+    dokreg.wait_for(lambda: bool(dokreg.column(heart)), "the second worker")

@@ -152,8 +152,8 @@ class Cloud:
 
     def _misbehave(self) -> Answer | None:
         self._stopped.wait(self.delay)
-        while self.hangs and not self._stopped.wait(0.02):
-            pass
+        if self._has_hung():
+            return Answer(503)  # nobody waits any more: nothing is given
         if self.answers_500:
             return Answer(500, "<html>Internal Server Error</html>", "text/html")
         if self.throttles:
@@ -166,6 +166,12 @@ class Cloud:
         if self.sends_elsewhere:
             return Answer(307, headers={"Location": self.sends_elsewhere})
         return None
+
+    def _has_hung(self) -> bool:
+        waited = False
+        while self.hangs and not self._stopped.wait(0.02):
+            waited = True
+        return waited
 
     def _wish(self) -> dict[str, str]:
         return {"Retry-After": self.retry_after} if self.retry_after else {}
