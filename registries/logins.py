@@ -50,6 +50,11 @@ def release(registry: Registry) -> None:
     transaction.on_commit(dispatch)
 
 
+def rename(registry: Registry) -> None:
+    """Follow the registry's name."""
+    registry.logins.exclude(registry_name=registry.name).update(registry_name=registry.name)
+
+
 def renew(registry: Registry) -> None:
     """Log in anew where the server holds other credentials than the registry's present ones."""
     outdated = registry.logins.exclude(state=Login.State.LEAVING).exclude(mark=registry.login_mark)

@@ -83,11 +83,13 @@ def end_all(registry: Registry) -> None:
         _forget(rotation)
 
 
-def discard(rotation: Rotation) -> None:
-    """Forget staged credentials; the old ones stay."""
+def discard(rotation: Rotation) -> bool:
+    """Forget staged credentials; the old ones stay. False if they have been switched to, or are gone already."""
     with transaction.atomic():
-        if _forget(rotation):
+        is_discarded = _forget(rotation)
+        if is_discarded:
             audit.record("discarded new credentials", rotation.registry)
+    return is_discarded
 
 
 def prepare(rotation_id: str) -> None:
