@@ -57,16 +57,16 @@ def run(check_id: str) -> None:
 
 def compare(server: Server, found: list[FoundLogin]) -> list[Finding]:
     """What was found beside what is to be there; what needs attention comes first."""
-    rows = server.logins.exclude(state=Login.State.LEAVING).select_related("registry")
+    rows = server.logins.select_related("registry").order_by("-left_at")  # what stays comes last, and counts
     expected = {(login.folder, login.url): login for login in rows}
     known = _known_marks(server)
     findings = [_finding(login, expected.pop((login.folder, login.registry), None), known) for login in found]
     findings += [
         _row(login.url, login.username, login.folder, "missing", login.registry)
         for login in expected.values()
-        if login.logged_in_at is not None
+        if login.logged_in_at is not None and not login.is_leaving
     ]
-    order = ("missing", "outdated", "foreign", "known", "held")
+    order = ("missing", "outdated", "foreign", "known", "leaving", "held")
     return sorted(findings, key=lambda finding: (order.index(finding["state"]), finding["host"]))
 
 
@@ -85,6 +85,8 @@ def _read(server: Server, ladder: Ladder, found: list[FoundLogin]) -> None:
 
 def _finding(login: FoundLogin, expected: Login | None, known: dict[str, Registry]) -> Finding:
     mark = credentials_mark(url=login.registry, username=login.username, password=login.password)
+    if expected is not None and expected.is_leaving:
+        return _row(login.registry, login.username, login.folder, "leaving", expected.registry)
     if expected is not None:
         cannot_be_read = not login.password and login.source != "config"  # a helper or an identity token keeps it
         is_ours = login.username in {"", expected.username} if cannot_be_read else mark == expected.mark

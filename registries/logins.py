@@ -48,6 +48,11 @@ def release(registry: Registry) -> None:
     transaction.on_commit(dispatch)
 
 
+def rename(registry: Registry) -> None:
+    """Follow the registry's name."""
+    registry.logins.exclude(registry_name=registry.name).update(registry_name=registry.name)
+
+
 def renew(registry: Registry) -> None:
     """Log in anew where the server holds other credentials than the registry's present ones."""
     outdated = registry.logins.exclude(state=Login.State.LEAVING).exclude(mark=registry.login_mark)
@@ -103,6 +108,13 @@ def dispatch() -> None:
     for server_id in list(waiting.values_list("server", flat=True)[:room]):
         if _mark_sent(server_id, now):
             _send(server_id)
+
+
+def wake() -> None:
+    """Try at once what failed for want of a confirmed host key, where a person has confirmed it since."""
+    unconfirmed = Login.objects.filter(verdict__in=("host_key_unconfirmed", "host_key_changed"))
+    confirmed = unconfirmed.filter(server__seen_host_key="").exclude(server__host_key="")
+    confirmed.filter(due_at__gt=timezone.now()).update(due_at=timezone.now())
 
 
 def forget_sent(server_id: str) -> None:

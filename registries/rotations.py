@@ -1,7 +1,7 @@
 """New credentials for a registry in use: staged, tested on every server that uses it, and only then switched to.
 
 Until every one of those servers has logged in with them the old ones stay in force. Where one could not, they stay
-as well, and people see where it failed; the new ones are kept for an hour, to switch all the same or to try again.
+as well, and people see where it failed; the new ones are kept for an hour, to switch all the same.
 """
 
 import datetime as dt
@@ -83,11 +83,13 @@ def end_all(registry: Registry) -> None:
         _forget(rotation)
 
 
-def discard(rotation: Rotation) -> None:
-    """Forget staged credentials; the old ones stay."""
+def discard(rotation: Rotation) -> bool:
+    """Forget staged credentials; the old ones stay. False if they have been switched to, or are gone already."""
     with transaction.atomic():
-        if _forget(rotation):
+        is_discarded = _forget(rotation)
+        if is_discarded:
             audit.record("discarded new credentials", rotation.registry)
+    return is_discarded
 
 
 def prepare(rotation_id: str) -> None:

@@ -32,6 +32,7 @@ def save_registry(*, registry: Registry, password: str | None, by: User) -> Rota
             return None
         if before is not None and rotations.is_in_use(before):
             registry.save(update_fields=PLAIN_COLUMNS)
+            logins.rename(registry)
             return rotations.stage(registry=registry, by=by)
         credentials.take(registry, secret_is_new=password is not None)
         registry.save(update_fields=None if before is None else [*PLAIN_COLUMNS, *credentials.COLUMNS])
@@ -49,14 +50,20 @@ def _has_new_credentials(registry: Registry, before: Registry, password: str | N
 
 
 def _save_rest(registry: Registry, *, is_given_anew: bool, by: User) -> None:
-    """Save what is no part of the credentials. Whoever gives the stored ones anew wants no others any more."""
+    """Save what is no part of the credentials.
+
+    Whoever gives the stored ones anew wants no others any more, and wants them tried again.
+    """
     columns = [*PLAIN_COLUMNS, "secret_ends_on"]
     if is_given_anew:
         registry.secret_changed_at = timezone.now()
         columns.append("secret_changed_at")
         rotations.end_all(registry)
     registry.save(update_fields=columns)
+    logins.rename(registry)
     testing.adopt_tests(registry=registry, by=by)
+    if is_given_anew:
+        tokens.begin_anew(registry)
 
 
 def delete_registry(*, registry: Registry) -> None:

@@ -56,6 +56,7 @@ def sync_logins(server_id: str) -> None:
 
 @shared_task
 def sweep_logins() -> None:
+    logins.wake()
     logins.dispatch()
 
 

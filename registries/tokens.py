@@ -82,6 +82,13 @@ def begin_with(registry: Registry) -> None:
         logins.renew(registry)
 
 
+def begin_anew(registry: Registry) -> None:
+    """Somebody thinks that the stored credentials are right now: what had stopped trying with them tries again."""
+    if registry.is_refresh_stopped:
+        ask(registry=registry, reason=TokenRefresh.Reason.SAVED)
+    logins.retry(registry)
+
+
 def dispatch() -> int:
     """Queue refreshes of what is due, as many as may run at once; answers how many.
 

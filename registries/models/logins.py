@@ -82,9 +82,9 @@ class Login(OwnedByOrganisation):
 class ConfigCheck(Run):
     """A look into a server's Docker config: which logins it really holds.
 
-    `findings` are `{"host", "username", "folder", "state", "registry"}`, a state being `held`, `outdated`, `missing`,
-    `foreign` or `known` (foreign, but the credentials of a saved registry). Secrets are compared in the worker's
-    memory and kept nowhere, except for the one login that somebody adopts: it goes into their own draft.
+    `findings` are `{"host", "username", "folder", "state", "registry"}`, a state being `held`, `leaving`, `outdated`,
+    `missing`, `foreign` or `known` (foreign, but the credentials of a saved registry). Secrets are compared in the
+    worker's memory and kept nowhere, except for the one login that somebody adopts: it goes into their own draft.
     """
 
     server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="config_checks")

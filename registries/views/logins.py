@@ -49,7 +49,7 @@ def of_server(request: OrganisationRequest, server_id: str) -> HttpResponse:
     rows = logins.of_server(server)
     for login in rows:
         login.export_line = docker_config.export_line(login.folder) if login.folder else ""  # type: ignore[attr-defined]
-    context = {"section": "servers", "server": server, "logins": rows, **_check_context(request, server, check)}
+    context = {"section": "servers", "logins": rows, **_check_context(request, server, check)}
     return render(request, "registries/server_logins.html", context)
 
 
@@ -134,7 +134,20 @@ def _shown(request: OrganisationRequest, found: ConfigCheck) -> HttpResponse:
 def _check_context(request: OrganisationRequest, server: Server, found: ConfigCheck | None) -> dict[str, object]:
     draft = found.draft if found is not None and found.asked_by == request.user else None
     add = reverse("registries:add", args=[request.organisation.slug, draft.values["kind"]]) if draft else ""
-    return {"server": server, "check": found, "adopt_address": f"{add}?draft={draft.pk}" if draft else ""}
+    return {
+        "server": server,
+        "check": found,
+        "is_stale": found is not None and _has_changed_since(server, found),
+        "adopt_address": f"{add}?draft={draft.pk}" if draft else "",
+    }
+
+
+def _has_changed_since(server: Server, found: ConfigCheck) -> bool:
+    """Whether dokreg itself has changed the config since, or is about to."""
+    return any(
+        login.is_busy or (found.finished_at and login.logged_in_at and login.logged_in_at > found.finished_at)
+        for login in server.logins.all()
+    )
 
 
 def _was_found(server: Server, host: str, folder: str) -> bool:

@@ -14,7 +14,7 @@ from servers.models import Server
 from tests.lab import sshd
 from tests.lab.aws import Aws
 from tests.lab.fixtures import ECR_HOST, NewCloudRegistry
-from tests.lab.registry import BasicRegistry
+from tests.lab.registry import BasicRegistry, BearerRegistry
 from tests.registries.held import make_ecr, registry_of
 from tests.registries.rows import lab_server
 from tests.registries.worker import Worker
@@ -48,6 +48,11 @@ def two(organisation: Organisation, server_two: sshd.Server) -> Server:
 @pytest.fixture
 def images(organisation: Organisation, alice: User, lab_registry: BasicRegistry) -> Registry:
     return registry_of(organisation, alice, lab_registry.host)
+
+
+@pytest.fixture
+def bearer(organisation: Organisation, alice: User, bearer_registry: BearerRegistry) -> Registry:
+    return registry_of(organisation, alice, bearer_registry.host)
 
 
 @pytest.fixture

@@ -420,15 +420,9 @@ def test_a_locked_account_is_left_alone(worker: Worker, organisation: Organisati
 
 
 def test_people_are_told_once_that_a_login_is_refused_and_once_that_it_works_again(
-    worker: Worker,
-    organisation: Organisation,
-    alice: User,
-    bearer_registry: BearerRegistry,
-    one: Server,
-    monkeypatch: pytest.MonkeyPatch,
+    worker: Worker, bearer: Registry, bearer_registry: BearerRegistry, one: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry = registry_of(organisation, alice, bearer_registry.host)
-    worker(logins.choose, registry=registry, servers=[one])
+    worker(logins.choose, registry=bearer, servers=[one])
     with monkeypatch.context() as patch:
         patch.setitem(bearer_registry.tokens.passwords, "alice", "changed by somebody")
         for _ in range(3):
@@ -437,7 +431,7 @@ def test_people_are_told_once_that_a_login_is_refused_and_once_that_it_works_aga
     assert row().logged_in_at
     assert Alarm.objects.get(cleared_at=None).place == "one"
     worker(logins.renew_all, one)
-    assert told()[1:] == ["Images works again on one."]
+    assert told()[1:] == ["Images works again."]
 
 
 def test_a_config_that_does_not_parse_is_reported_and_never_touched(
@@ -519,6 +513,41 @@ def test_a_key_of_the_server_that_cannot_be_opened_is_said_and_does_not_run_in_c
     worker(logins.choose, registry=images, servers=[one])
     assert (row().verdict, row().is_trying) == ("secret_unreadable", True)
     assert worker.done == ["sync_logins"]
+
+
+def test_the_password_entered_again_tries_again(
+    worker: Worker, bearer: Registry, bearer_registry: BearerRegistry, one: Server, alice: User, monkeypatch: Any
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(bearer_registry.tokens.passwords, "alice", "not this one yet")
+        worker(logins.choose, registry=bearer, servers=[one])
+        assert (row().verdict, row().due_at) == ("unauthorized", None)
+    worker(saving.save_registry, registry=bearer, password=ALICE.password, by=alice)
+    assert row().state == State.HELD
+
+
+def test_a_trouble_of_the_server_is_no_alarm_about_the_registry(
+    worker: Worker, images: Registry, one: Server, server_one: sshd.Server
+) -> None:
+    worker(logins.choose, registry=images, servers=[one])
+    write_config(server_one, "{")
+    worker(logins.renew_all, one)
+    assert row().verdict == "config_unreadable"
+    with away(server_one):
+        worker(logins.renew_all, one)
+        assert row().verdict == "ssh_unreachable"
+    assert told() == []
+
+
+def test_a_row_follows_the_name_of_its_registry(
+    worker: Worker, images: Registry, one: Server, alice: User, server_one: sshd.Server
+) -> None:
+    worker(logins.choose, registry=images, servers=[one])
+    images.name = "Renamed"
+    worker(saving.save_registry, registry=images, password=None, by=alice)
+    with away(server_one):
+        worker(saving.delete_registry, registry=images)
+        assert str(row()) == "Renamed on one"
 
 
 # Two accounts of one host
