@@ -23,6 +23,7 @@ from organisations.notification_models import NotificationChannel
 # Every event that `record` is called with, so that the audit page can offer them.
 EVENTS = (
     "accepted",
+    "adopted a login",
     "asked for a check of the Docker config",
     "asked for a test",
     "asked for a token",
@@ -32,7 +33,9 @@ EVENTS = (
     "confirmed the host key",
     "discarded new credentials",
     "ended all sessions",
+    "gave up logging out",
     "kept the old credentials",
+    "logged in anew",
     "removed a login",
     "sign-in refused",
     "signed in",

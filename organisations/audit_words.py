@@ -39,6 +39,7 @@ OWN_VERBS = {
 # Where the button does not say Delete.
 DELETE_VERBS: dict[type[Model], str] = {Membership: "removed", Invitation: "revoked"}
 EVENT_WORDS = {
+    "adopted a login": "adopted a login from",
     "asked for a check of the Docker config": "asked for a check of the Docker config of",
     "asked for a test": "asked for a test of",
     "asked for a token": "asked for a token for",
@@ -47,6 +48,7 @@ EVENT_WORDS = {
     "confirmed the host key": "confirmed the host key of",
     "discarded new credentials": "discarded new credentials for",
     "kept the old credentials": "kept the old credentials of",
+    "logged in anew": "had the logins made anew of",
     "removed a login": "removed a login from",
     "sign-in refused": "was refused a sign-in as",
     "staged new credentials": "staged new credentials for",

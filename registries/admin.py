@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from dokreg.encryption import SecretUnreadable, validate_secret
 from dokreg.read_only_admin import ReadOnlyAdmin
+from organisations.deletion import StillUsed
 from organisations.scoped_admin import BY_ORGANISATION, OwnedAdminForm, ScopedAdmin
 from registries import kinds, references, saving, testing
 from registries.models import Alarm, Login, Registry, RegistryTest, TokenRefresh
@@ -124,8 +125,24 @@ class RegistryAdmin(ScopedAdmin):
 
     def save_model(self, request: Any, obj: Registry, form: Any, change: Any) -> None:  # noqa: ARG002
         password = form.cleaned_data["new_password"] or None
-        if saving.save_registry(registry=obj, password=password, by=request.user) is not None:
+        try:
+            rotation = saving.save_registry(registry=obj, password=password, by=request.user)
+        except saving.ChangedMeanwhile as error:
+            messages.error(request, str(error))
+            return
+        if rotation is not None:
             messages.info(request, f"The new credentials of {obj} are tested first on every server that uses them.")
+
+    def delete_model(self, request: Any, obj: Registry) -> None:
+        """With what must happen together with it: its servers are logged out."""
+        try:
+            saving.delete_registry(registry=obj)
+        except StillUsed as error:
+            messages.error(request, str(error))
+
+    def delete_queryset(self, request: Any, queryset: QuerySet[Registry]) -> None:
+        for registry in queryset:
+            self.delete_model(request, registry)
 
     @admin.action(description="Test the chosen registries", permissions=["view"])
     def test_chosen(self, request: Any, chosen: QuerySet[Registry]) -> None:

@@ -6,7 +6,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from organisations import notifying
+from organisations import audit, notifying
 from organisations.notification_models import Notice
 from registries.models import Alarm, Registry, RegistryTest
 from servers.docker import OWN_HOST
@@ -64,6 +64,19 @@ def works_again(registry: Registry, place: str) -> None:
 def credentials_saved(registry: Registry) -> None:
     """What was wrong with the old credentials says nothing of the new ones."""
     Alarm.objects.filter(registry=registry, cleared_at=None).update(cleared_at=timezone.now())
+
+
+def login_left_behind(server: Server, host: str) -> None:
+    """A server could not be logged out for so long that it is tried no more."""
+    audit.record("gave up logging out", server, registry=host)
+    notifying.notify(
+        organisation=server.organisation,
+        level=Notice.Level.WARNING,
+        title=f"{server.name} could not be logged out of {host}",
+        text=f"It was not reached for a month, and is tried no more. The login may still be in the Docker config of "
+        f"{server.user} there: run docker logout {host} on it, or change the secret at the registry.",
+        path=server.get_absolute_url(),
+    )
 
 
 def watch() -> None:

@@ -1,3 +1,6 @@
+import ast
+from typing import Any
+
 from django.apps import AppConfig
 
 
@@ -9,14 +12,35 @@ class RegistriesConfig(AppConfig):
 
         from organisations import audit_words
         from registries.models import Registry
+        from servers.signals import server_moved
 
         auditlog.register(
             Registry,
-            include_fields=["name", "kind", "url", "username", "image_prefix", "server", "secret_changed_at"],
-        )
+            include_fields=[
+                "name", "kind", "url", "username", "method", "account", "image_prefix", "server", "secret_ends_on",
+                "secret_changed_at",
+            ],
+        )  # fmt: skip
+        server_moved.connect(_follow, dispatch_uid="logins follow a server")
+        audit_words.register_words(Registry, "account", _account_in_words)
         audit_words.register_words(Registry, "kind", _provider_name)
         for field, label in {"name": "Registry Name", "url": "Registry URL", "image_prefix": "Image Prefix"}.items():
             audit_words.register_label(Registry, field, label)
+
+
+def _follow(server: Any, **_: Any) -> None:
+    from registries import logins
+
+    logins.follow_moved(server)
+
+
+def _account_in_words(text: str) -> str:
+    """What a method knows of an account, without what was left empty."""
+    try:
+        account = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+    return ", ".join(str(value) for value in account.values() if value) if isinstance(account, dict) else text
 
 
 def _provider_name(slug: str) -> str:

@@ -226,6 +226,8 @@ class RegistryForm(forms.ModelForm[Registry]):
     def _clean_account(self, method: Method, cleaned: dict[str, Any]) -> None:
         account = {entry.name: cleaned.get(ACCOUNT + entry.name) or "" for entry in method.fields}
         cleaned["account"] = account
+        if slips := [name for name, text in account.items() if method.is_secret(text)]:
+            self.data = {**self.data.dict(), **{ACCOUNT + name: "" for name in slips}}  # type: ignore[attr-defined]
         cleaned["username"] = method.username
         if "url" in cleaned and not any(name.startswith(ACCOUNT) for name in self.errors):
             for name, complaint in method.check_account(host=cleaned["url"], account=account).items():

@@ -169,8 +169,11 @@ def _log_out(server: Server, login: Login) -> Ladder:
     climb_all(ladder, server, lambda: _climb_out(server, login, ladder))
     rung = ladder.failed_rung
     waited = timezone.now() - (login.left_at or login.created_at)
-    if rung is None or not login.may_be_there or waited > GIVE_UP_LEAVING_AFTER:
+    if rung is None or not login.may_be_there:
         leaving.delete()
+    elif waited > GIVE_UP_LEAVING_AFTER:
+        leaving.delete()
+        alarms.login_left_behind(server, login.url)
     else:
         due_at = timezone.now() + _wait(login)
         leaving.update(due_at=due_at, failures=login.failures + 1, **_facts(ladder, rung))

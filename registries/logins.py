@@ -73,6 +73,13 @@ def renew_all(server: Server) -> None:
         transaction.on_commit(dispatch)
 
 
+def follow_moved(server: Server) -> None:
+    """A server has another host, port or user now: nothing is known of the config there, so all is logged in anew."""
+    held = server.logins.exclude(state=Login.State.LEAVING)
+    held.update(state=Login.State.WAITING, mark="", logged_in_at=None, due_at=timezone.now(), **DONE)
+    transaction.on_commit(dispatch)
+
+
 def remove_found(*, server: Server, host: str, folder: str) -> None:
     """Log a server out of an entry that no row stands for, such as one that somebody else put there."""
     now = timezone.now()
@@ -111,7 +118,12 @@ def dispatch() -> None:
 
 
 def wake() -> None:
-    """Try at once what failed for want of a confirmed host key, where a person has confirmed it since."""
+    """Make due what nobody else does.
+
+    What failed for want of a confirmed host key, where a person has confirmed it since; and what lost its registry
+    on another way than `release`.
+    """
+    _leave(Login.objects.filter(registry=None).exclude(state=Login.State.LEAVING))
     unconfirmed = Login.objects.filter(verdict__in=("host_key_unconfirmed", "host_key_changed"))
     confirmed = unconfirmed.filter(server__seen_host_key="").exclude(server__host_key="")
     confirmed.filter(due_at__gt=timezone.now()).update(due_at=timezone.now())

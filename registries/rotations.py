@@ -5,6 +5,7 @@ as well, and people see where it failed; the new ones are kept for an hour, to s
 """
 
 import datetime as dt
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
@@ -245,7 +246,9 @@ def _switch(rotation: Rotation, *, by: User | None) -> None:
     registry.save(update_fields=credentials.COLUMNS)
     Rotation.objects.filter(pk=rotation.pk).update(state=State.SWITCHED, finished_at=timezone.now(), **WIPED)
     testing.adopt(registry=registry, tests=list(rotation.tests.order_by("created_at")))
-    audit.record("switched to new credentials", registry, actor=by)
+    unlike = rotation.tests.exclude(state=RegistryTest.State.PASSED).values_list("server_name", flat=True)
+    facts: dict[str, Any] = {"although_refused_on": ", ".join(unlike)} if unlike else {}
+    audit.record("switched to new credentials", registry, actor=by, **facts)
     tokens.begin_with(registry)
 
 

@@ -12,21 +12,31 @@ from registries.models import DRAFT_LIFE, Draft, Registry, Rotation
 PLAIN_COLUMNS = ("kind", "name", "image_prefix", "server")
 
 
+class ChangedMeanwhile(Exception):
+    """Somebody moved the registry to another host or method since the form was opened, which keeps the secret."""
+
+
 def save_registry(*, registry: Registry, password: str | None, by: User) -> Rotation | None:
     """Save a registry; `password` is the new secret, or None to keep the stored one.
 
     New credentials of a registry that servers are logged in with are not saved but staged: the rotation answered is
     tested on each of those servers first. Everything else is saved at once. Tests that the person made of exactly
-    these credentials count as the registry's from then on. Raises SecretUnreadable.
+    these credentials count as the registry's from then on. Raises SecretUnreadable, ChangedMeanwhile.
     """
     with transaction.atomic():
         before = Registry.objects.select_for_update().filter(pk=registry.pk).first()
         if password is not None:
             registry.password = password
-        elif before is not None:
-            registry.password = before.password  # it may have been switched since the form was opened
-        if registry.minting is not None and not registry.minting.needs_secret:
+        elif registry.minting is not None and not registry.minting.needs_secret:
             registry.password = None
+        elif before is not None:
+            if (registry.url, registry.method) != (before.url, before.method):
+                # Else the secret of one host would go to the other.
+                raise ChangedMeanwhile(
+                    f"{before.name} was moved to {before.url} by somebody else in the meantime. "
+                    "Open it again, or enter the secret as well."
+                )
+            registry.password = before.password  # it may have been switched since the form was opened
         if before is not None and not _has_new_credentials(registry, before, password):
             _save_rest(registry, is_given_anew=password is not None, by=by)
             return None

@@ -7,6 +7,7 @@ from organisations.deletion import delete_unless_used
 from organisations.models import User
 from servers import keys, testing
 from servers.models import Server, ServerTest, SSHKey
+from servers.signals import server_moved
 
 EDITABLE = ("name", "host", "port", "user", "ssh_key")
 
@@ -30,6 +31,8 @@ def save_server(*, server: Server, by: User, connection_changed: bool) -> Server
             server.host_key = before.host_key if stays else ""
             server.seen_host_key = before.seen_host_key if stays else ""
             server.save(update_fields=[*EDITABLE, "host_key", "seen_host_key"])
+            if (before.host, before.port, before.user) != (server.host, server.port, server.user):
+                server_moved.send(sender=Server, server=server)
         return testing.ask(server=server, asked_by=by) if connection_changed else None
 
 

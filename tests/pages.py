@@ -142,6 +142,7 @@ def _kind(_: Things) -> dict[str, str]:
     return {"kind": "generic"}
 
 
+CHANGE_HERE = ("registries.change_registry", "servers.view_server")
 SEE_BOTH = ("registries.view_registry", "servers.view_server")
 FREE = (
     FreeRow("healthz", status=503, anonymous=503),  # no worker beats in the tests
@@ -225,23 +226,41 @@ OWNED = (
     Row("registries:test_edit", ("registries.change_registry",), _registry, method="POST", status=422),
     Row("registries:test", ("registries.view_registry",), _registry, method="POST", status=303),
     Row("registries:refresh", ("registries.change_registry",), _registry, method="POST", status=303),
-    Row("registries:logins", ("registries.change_registry",), _registry, method="POST", status=303),
-    Row("registries:logins_retry", ("registries.change_registry",), _registry, method="POST", status=303),
+    Row("registries:logins", CHANGE_HERE, _registry, method="POST", status=303),
+    Row(
+        "registries:logins_retry",
+        CHANGE_HERE,
+        _registry,
+        method="POST",
+        status=303,
+    ),
     Row("registries:rotation", ("registries.view_registry",), _rotation, status=303),
     Row("registries:rotation_switch", ("registries.change_registry",), _rotation, method="POST", status=303),
     Row("registries:rotation_discard", ("registries.change_registry",), _rotation, method="POST", status=303),
-    Row("registries:server_logins", ("servers.view_server",), _server),
-    Row("registries:config_check", ("servers.view_server",), _server, method="POST", status=303),
-    Row("registries:config_check_detail", ("servers.view_server",), _config_check, status=303),
+    Row("registries:server_logins", SEE_BOTH, _server),
+    Row(
+        "registries:config_check",
+        SEE_BOTH,
+        _server,
+        method="POST",
+        status=303,
+    ),
+    Row("registries:config_check_detail", SEE_BOTH, _config_check, status=303),
     Row(
         "registries:login_adopt",
-        ("registries.add_registry", "servers.change_server"),
+        ("registries.add_registry", "servers.trust_server"),
         _server,
         method="POST",
         status=303,
     ),
     Row("registries:login_remove", ("servers.change_server",), _server, method="POST", status=303),
-    Row("registries:login_mend", ("registries.change_registry",), _server, method="POST", status=303),
+    Row(
+        "registries:login_mend",
+        CHANGE_HERE,
+        _server,
+        method="POST",
+        status=303,
+    ),
     Row("registries:delete", ("registries.delete_registry",), _registry),
     Row("registries:delete", ("registries.delete_registry",), _registry, method="POST", status=303),
     Row("fleet:matrix", SEE_BOTH),
@@ -249,7 +268,7 @@ OWNED = (
     Row("fleet:test_registry", SEE_BOTH, _registry, method="POST", status=303),
     Row("fleet:test_server", SEE_BOTH, _server, method="POST", status=303),
     Row("fleet:batch", SEE_BOTH, _batch),
-    Row("fleet:cancel", SEE_BOTH, _batch, method="POST", status=303),
+    Row("fleet:cancel", (*SEE_BOTH, "registries.change_registry"), _batch, method="POST", status=303),
 )
 TABLE = (*FREE, *OWNED)
 

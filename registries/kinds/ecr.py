@@ -198,6 +198,9 @@ class AccessKey(_AmazonMethod):
             wrong["access_key_id"] = complaint
         return wrong
 
+    def is_secret(self, text: str) -> bool:
+        return _SECRET_ACCESS_KEY.fullmatch(text.strip()) is not None
+
     def check_secret(self, *, account: Account, secret: str) -> str | None:
         text = secret.strip()
         if _ACCESS_KEY_ID.fullmatch(text):

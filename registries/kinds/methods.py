@@ -99,6 +99,10 @@ class Method:
         """What is wrong: field's name → sentence. Required fields that are empty are found by the form already."""
         return {}
 
+    def is_secret(self, text: str) -> bool:
+        """Whether what was typed into a field of the account is the secret, by mistake: it is not shown again then."""
+        return False
+
     def check_secret(self, *, account: Account, secret: str) -> str | None:
         """Why this secret cannot work, or None; never contains the secret."""
         return None

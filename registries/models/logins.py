@@ -61,7 +61,8 @@ class Login(OwnedByOrganisation):
 
     @property
     def is_leaving(self) -> bool:
-        return self.state == self.State.LEAVING
+        """Whether it is to be logged out; also where its registry is gone on whatever way."""
+        return self.state == self.State.LEAVING or self.registry_id is None
 
     @property
     def may_be_there(self) -> bool:

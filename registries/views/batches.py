@@ -3,6 +3,7 @@
 import time
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpResponse
@@ -78,6 +79,8 @@ def show_batch(request: OrganisationRequest, batch_id: str) -> HttpResponse:
 @requires_fleet
 def cancel_batch(request: OrganisationRequest, batch_id: str) -> HttpResponse:
     batch = _one_batch(request, batch_id)
+    if not _may_cancel(request, batch):
+        raise PermissionDenied
     dropped = batches.cancel(batch)
     if dropped:
         tests = "1 test is" if dropped == 1 else f"{dropped} tests are"
@@ -85,6 +88,13 @@ def cancel_batch(request: OrganisationRequest, batch_id: str) -> HttpResponse:
     else:
         messages.warning(request, "There was nothing left to cancel.")
     return see_other(batch)
+
+
+def _may_cancel(request: OrganisationRequest, batch: TestBatch) -> bool:
+    """One's own, or anybody's for those who may change registries; a rotation is discarded, not cancelled."""
+    is_of_rotation = TestBatch.objects.filter(pk=batch.pk, rotation__isnull=False).exists()
+    is_theirs = batch.asked_by == request.user or "registries.change_registry" in request.may
+    return is_theirs and not is_of_rotation
 
 
 def _ask(request: OrganisationRequest, *, registry: Registry | None, server: Server | None) -> HttpResponse:

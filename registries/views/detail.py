@@ -60,7 +60,11 @@ def edit(request: OrganisationRequest, registry_id: str) -> HttpResponse:
     form = edit_form(request, registry, draft, bound=True)
     if not form.is_valid():
         return form_answer(request, keep_typed(request, form))
-    rotation = saving.save_registry(registry=form.save(commit=False), password=form.new_secret, by=request.user)
+    try:
+        rotation = saving.save_registry(registry=form.save(commit=False), password=form.new_secret, by=request.user)
+    except saving.ChangedMeanwhile as error:
+        form.add_error(None, str(error))
+        return form_answer(request, keep_typed(request, form))
     for warning in form.warnings:
         messages.warning(request, warning)
     if rotation is not None:

@@ -25,6 +25,7 @@ LONGEST_WAIT_SECONDS = 1.0
 @requires("registries.change_registry")
 def choose(request: OrganisationRequest, registry_id: str) -> HttpResponse:
     """The ticked servers stay logged in, and no others."""
+    _require(request, "servers.view_server")
     registry = one_registry(request, registry_id)
     servers = list(Server.objects.of(request.organisation).filter(pk__in=request.POST.getlist("servers")))
     logins.choose(registry=registry, servers=servers)
@@ -35,8 +36,10 @@ def choose(request: OrganisationRequest, registry_id: str) -> HttpResponse:
 @requires("registries.change_registry")
 def retry(request: OrganisationRequest, registry_id: str) -> HttpResponse:
     """Try at once what failed."""
+    _require(request, "servers.view_server")
     registry = one_registry(request, registry_id)
     logins.retry(registry)
+    audit.record("logged in anew", registry, actor=request.user)
     return see_other(f"{registry.get_absolute_url()}#logins")
 
 
@@ -44,6 +47,7 @@ def retry(request: OrganisationRequest, registry_id: str) -> HttpResponse:
 @requires("servers.view_server")
 def of_server(request: OrganisationRequest, server_id: str) -> HttpResponse:
     """What a server stays logged in to, and what its config was found to hold."""
+    _require(request, "registries.view_registry")
     server = _server(request, server_id)
     check = server.config_checks.select_related("asked_by", "draft").first()
     rows = logins.of_server(server)
@@ -57,6 +61,7 @@ def of_server(request: OrganisationRequest, server_id: str) -> HttpResponse:
 @requires("servers.view_server")
 def check(request: OrganisationRequest, server_id: str) -> HttpResponse:
     """Look into the server's config."""
+    _require(request, "registries.view_registry")
     server = _server(request, server_id)
     return _shown(request, config_checks.ask(server=server, asked_by=request.user))
 
@@ -66,6 +71,7 @@ def check(request: OrganisationRequest, server_id: str) -> HttpResponse:
 @requires("servers.view_server")
 def show_check(request: OrganisationRequest, check_id: str) -> HttpResponse:
     """A check, for htmx as soon as it has changed."""
+    _require(request, "registries.view_registry")
     checks = ConfigCheck.objects.of(request.organisation).select_related("server__organisation", "asked_by", "draft")
     found = get_object_or_404(checks, pk=check_id)
     if not request.htmx:
@@ -82,13 +88,13 @@ def show_check(request: OrganisationRequest, check_id: str) -> HttpResponse:
 @requires("registries.add_registry")
 def adopt(request: OrganisationRequest, server_id: str) -> HttpResponse:
     """Take a login that was found into dokreg: a new registry, filled in with what the server has."""
-    if "servers.change_server" not in request.may:
-        raise PermissionDenied  # whoever may change a server could read the login there as well
+    _require(request, "servers.trust_server")  # it takes a secret that nobody gave to this member
     server = _server(request, server_id)
     place = {"host": request.POST.get("host", ""), "folder": request.POST.get("folder", "")}
     known = Registry.objects.of(request.organisation).filter(pk=request.POST.get("registry", "")).first()
     if known is not None:
         return _tick(request, server, known)
+    audit.record("adopted a login", server, actor=request.user, registry=place["host"], folder=place["folder"])
     return _shown(request, config_checks.ask(server=server, asked_by=request.user, adopts=place))
 
 
@@ -109,10 +115,18 @@ def remove(request: OrganisationRequest, server_id: str) -> HttpResponse:
 @requires("registries.change_registry")
 def mend(request: OrganisationRequest, server_id: str) -> HttpResponse:
     """Log in anew wherever the server stays logged in, whatever the rows say."""
+    _require(request, "servers.view_server")
     server = _server(request, server_id)
     logins.renew_all(server)
+    audit.record("logged in anew", server, actor=request.user)
     messages.success(request, f"{server.name} is being logged in anew.")
     return see_other(_address(server))
+
+
+def _require(request: OrganisationRequest, permission: str) -> None:
+    """A second permission, beside the one that guards the view; raises PermissionDenied."""
+    if permission not in request.may:
+        raise PermissionDenied
 
 
 def _tick(request: OrganisationRequest, server: Server, registry: Registry) -> HttpResponse:

@@ -210,3 +210,28 @@ def test_a_secret_that_was_read_from_a_server_goes_to_its_own_host_alone(client:
     assert client.post(address("add", kind="generic"), values | {"draft": again.pk}).status_code == 422
     assert client.post(address("add", kind="generic"), values | {"url": "r.example.com"}).status_code == 303
     assert Registry.objects.get().open_password() == "unseen"
+
+
+def test_a_secret_typed_into_the_wrong_field_is_not_shown_again(client: Client) -> None:
+    typed = SECRET[:40]
+    page = add(client, account_access_key_id=typed).content.decode()
+    assert "looks like the secret access key" in page
+    assert typed not in page
+
+
+def test_the_stored_secret_does_not_follow_a_form_that_is_older_than_a_move(client: Client, alice: User) -> None:
+    registry = make_registry(alice.organisations.get(), alice)
+    stale = Registry.objects.get(pk=registry.pk)
+    registry.url = "other.example.com"
+    saving.save_registry(registry=registry, password="of the other host", by=alice)
+    with pytest.raises(saving.ChangedMeanwhile):
+        saving.save_registry(registry=stale, password=None, by=alice)
+    kept = Registry.objects.get(pk=registry.pk)
+    assert (kept.url, kept.open_password()) == ("other.example.com", "of the other host")
+
+
+def test_what_is_changed_of_an_account_stands_in_the_trail(client: Client) -> None:
+    add(client)
+    role = "arn:aws:iam::123456789012:role/dokreg-pull"
+    edit(client, Registry.objects.get(), account_role_arn=role, password="")
+    assert role in client.get("/acme/settings/audit/").content.decode()
