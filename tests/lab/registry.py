@@ -164,6 +164,18 @@ class BearerRegistry(Registry):
         self.tokens.stop()
 
 
+class WideRegistry(BearerRegistry):
+    """A registry with as many names as there are addresses in 127.0.0.0/8."""
+
+    def settings(self) -> dict[str, Any]:
+        settings = super().settings()
+        settings["http"]["addr"] = f":{self.port}"
+        return settings
+
+    def hosts(self, number: int) -> list[str]:
+        return [f"127.0.0.{10 + index}:{self.port}" for index in range(number)]
+
+
 class CloudRegistry(BearerRegistry):
     """A cloud's registry under its own name, on port 443: it lets in with the tokens of the cloud that live.
 

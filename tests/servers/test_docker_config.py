@@ -28,7 +28,7 @@ from tests.lab import sshd
 from tests.lab.daemons import wait_until
 from tests.lab.engine import Engine
 from tests.lab.fixtures import ACCOUNTS, ALICE, BOB, NewFolder, NewServer
-from tests.lab.registry import BasicRegistry, BearerRegistry
+from tests.lab.registry import BasicRegistry, BearerRegistry, WideRegistry
 from tests.lab.sshd import DEFAULT_PATH, lab_user, path_with_docker
 from tests.lab.watch import SHARED_FOLDERS, files_with, new_files, watching
 from tests.registries.rows import lab_server
@@ -98,18 +98,6 @@ def new_place(organisation: Organisation, server: sshd.Server) -> Place:
 
 def entry_of(username: str, password: str) -> dict[str, str]:
     return {"auth": base64.b64encode(f"{username}:{password}".encode()).decode()}
-
-
-class WideRegistry(BearerRegistry):
-    """A registry with as many names as there are addresses in 127.0.0.0/8."""
-
-    def settings(self) -> dict[str, Any]:
-        settings = super().settings()
-        settings["http"]["addr"] = f":{self.port}"
-        return settings
-
-    def hosts(self, number: int) -> list[str]:
-        return [f"127.0.0.{10 + index}:{self.port}" for index in range(number)]
 
 
 @pytest.fixture(scope="module")
