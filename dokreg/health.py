@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import Error as DatabaseError
@@ -14,6 +15,8 @@ from dokreg.models import Heartbeat
 log = logging.getLogger(__name__)
 ALIVE_WITHIN = dt.timedelta(seconds=45)
 FORGOTTEN_AFTER = dt.timedelta(days=1)
+STARTED_AT = timezone.now()  # this process
+UP_WITHIN = dt.timedelta(seconds=20)  # the others, which start with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,37 @@ class Finding:
 
     part: str
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heart:
+    """A background process that must beat; `prefix` is how the names of its heartbeats begin."""
+
+    part: str
+    prefix: str
+    missed: str
+    start: str
+
+    def problem(self, last: dt.datetime | None) -> str:
+        """What stands still without it, if it was last seen at that time; empty if it is alive."""
+        if last is None:
+            return self.missed.format(when="in the last 24 h")  # what is older is forgotten
+        age = timezone.now() - last
+        return self.missed.format(when=f"for {_in_words(age)}") if age > ALIVE_WITHIN else ""
+
+
+WORKER = Heart(
+    "worker",
+    "worker ",
+    "No worker has been seen {when}: tests, logins and refreshes of tokens wait.",
+    "celery -A dokreg worker",
+)
+BEAT = Heart(
+    "beat",
+    "beat",
+    "Beat has not been seen {when}: tokens are not refreshed, and what broke off is not taken up again.",
+    "celery -A dokreg beat",
+)
 
 
 def beat(name: str) -> None:
@@ -40,20 +74,19 @@ def examine() -> list[Finding]:
     if database.problem:
         unknown = "not known without the database"
         return [database, _broker(), Finding("worker", unknown), Finding("beat", unknown)]
-    return [
-        database,
-        _broker(),
-        _heart(
-            "worker",
-            "worker ",
-            "No worker has been seen for {age}: tests wait. Start: celery -A dokreg worker",
-        ),
-        _heart(
-            "beat",
-            "beat",
-            "Beat has not been seen for {age}: nothing is refreshed. Start: celery -A dokreg beat",
-        ),
-    ]
+    return [database, _broker(), _heart(WORKER), _heart(BEAT)]
+
+
+def standstill() -> str:
+    """What stands still because a background process is away, for every page; empty if all is well.
+
+    One query. Nothing is said while this process itself is young: the others may take a moment longer to come up.
+    """
+    if timezone.now() - STARTED_AT <= UP_WITHIN:
+        return ""
+    seen = list(Heartbeat.objects.values_list("name", "at"))
+    problems = (heart.problem(_latest(seen, heart)) for heart in (WORKER, BEAT))
+    return next(filter(None, problems), "")
 
 
 def _database() -> Finding:
@@ -79,11 +112,18 @@ def _broker() -> Finding:
     return Finding("broker")
 
 
-def _heart(part: str, prefix: str, problem: str) -> Finding:
-    last = Heartbeat.objects.filter(name__startswith=prefix).order_by("-at").values_list("at", flat=True).first()
-    if last is None:
-        return Finding(part, problem.format(age="as long as this database exists"))
-    age = timezone.now() - last
-    if age > ALIVE_WITHIN:
-        return Finding(part, problem.format(age=f"{int(age.total_seconds())} s"))
-    return Finding(part)
+def _heart(heart: Heart) -> Finding:
+    seen = Heartbeat.objects.filter(name__startswith=heart.prefix).values_list("name", "at")
+    problem = heart.problem(_latest(seen, heart))
+    return Finding(heart.part, f"{problem} Start: {heart.start}" if problem else "")
+
+
+def _latest(seen: Iterable[tuple[str, dt.datetime]], heart: Heart) -> dt.datetime | None:
+    return max((at for name, at in seen if name.startswith(heart.prefix)), default=None)
+
+
+def _in_words(age: dt.timedelta) -> str:
+    seconds = int(age.total_seconds())
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 2 * 3600 else f"{seconds // 3600} h"

@@ -4,11 +4,12 @@ Changes of rows are written by django-auditlog; what is no change of a row (a te
 Secrets are excluded by column, not masked: the package's mask would show half of them.
 """
 
+import contextlib
 import datetime as dt
 import re
 from typing import Any
 
-from auditlog.context import auditlog_value
+from auditlog.context import auditlog_value, set_actor
 from auditlog.registry import auditlog
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db.models import Model
@@ -29,6 +30,7 @@ EVENTS = (
     "changed the password",
     "chose the servers to log in",
     "confirmed the host key",
+    "discarded new credentials",
     "ended all sessions",
     "kept the old credentials",
     "removed a login",
@@ -83,6 +85,11 @@ def audited_models() -> list[type[Model]]:
 def act_as(user: User) -> None:
     """Count what follows in this request as done by a person who was only made or found in it."""
     auditlog_value.get({})["actor"] = user
+
+
+def acting(user: User | None) -> contextlib.AbstractContextManager[None]:
+    """What a worker changes in this block counts as done by the person who asked for it. Not for use in a request."""
+    return set_actor(user) if user is not None else contextlib.nullcontext()
 
 
 def record_for_all(event: str, user: User, request: HttpRequest | None, *, actor: User | None) -> None:

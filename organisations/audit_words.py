@@ -45,6 +45,7 @@ EVENT_WORDS = {
     "cancelled tests": "cancelled tests of",
     "chose the servers to log in": "chose the servers that stay logged in to",
     "confirmed the host key": "confirmed the host key of",
+    "discarded new credentials": "discarded new credentials for",
     "kept the old credentials": "kept the old credentials of",
     "removed a login": "removed a login from",
     "sign-in refused": "was refused a sign-in as",

@@ -11,7 +11,7 @@ from dokreg.encryption import SecretUnreadable, validate_secret
 from dokreg.read_only_admin import ReadOnlyAdmin
 from organisations.scoped_admin import BY_ORGANISATION, OwnedAdminForm, ScopedAdmin
 from registries import kinds, references, saving, testing
-from registries.models import Registry, RegistryTest
+from registries.models import Alarm, Login, Registry, RegistryTest, TokenRefresh
 
 KEPT = "Stored encrypted and never shown. Leave it empty to keep the stored one."
 
@@ -51,16 +51,23 @@ class RegistryAdminForm(OwnedAdminForm):
             self.add_error("new_password", "Enter the password or token.")
         elif "url" in self.changed_data and cleaned["url"] != self.initial["url"]:
             self.add_error("new_password", "Enter it again: the stored one goes to no other host.")
+        else:
+            try:
+                self.instance.open_password()
+            except SecretUnreadable:
+                self.add_error("new_password", "Enter it again: the stored one cannot be opened any more.")
 
     def _check_provider(self, cleaned: dict[str, Any]) -> None:
-        kind = kinds.get(cleaned["kind"])
-        complaints = {
-            "url": kind.check_host(cleaned["url"]),
-            "username": kind.check_username(cleaned["username"]),
-            "new_password": kind.check_secret(cleaned["new_password"], cleaned["username"])
-            if cleaned.get("new_password")
-            else None,
-        }
+        kind = kinds.get(cleaned.get("kind", self.instance.kind))
+        complaints = {"url": kind.check_host(cleaned["url"])}
+        if self.instance.minting is None:
+            complaints["username"] = kind.check_username(cleaned["username"])
+        if password := cleaned.get("new_password"):
+            complaints["new_password"] = (
+                self.instance.minting.check_secret(account=self.instance.account, secret=password)
+                if self.instance.minting
+                else kind.check_secret(password, cleaned["username"])
+            )
         for name, complaint in complaints.items():
             if complaint and name not in self.errors:
                 self.add_error(name, complaint)
@@ -87,17 +94,38 @@ class RegistryAdmin(ScopedAdmin):
         "kind",
         "url",
         "username",
+        "method",
+        "account",
         "new_password",
+        "secret_ends_on",
         "image_prefix",
         "server",
         "secret_changed_at",
+        "token_issued_at",
+        "token_expires_at",
+        "refresh_due_at",
         "created_at",
     ]
-    readonly_fields = ["secret_changed_at", "created_at"]
+    readonly_fields = [
+        "method",
+        "account",
+        "secret_changed_at",
+        "token_issued_at",
+        "token_expires_at",
+        "refresh_due_at",
+        "created_at",
+    ]
     actions = ["test_chosen"]
 
+    def get_readonly_fields(self, request: Any, obj: Any = None) -> list[str] | tuple[Any, ...]:
+        """How tokens are minted is changed on the registry's own page, which knows the provider's fields."""
+        fields = super().get_readonly_fields(request, obj)
+        return [*fields, "kind", "username"] if obj is not None and obj.method else fields
+
     def save_model(self, request: Any, obj: Registry, form: Any, change: Any) -> None:  # noqa: ARG002
-        saving.save_registry(registry=obj, password=form.cleaned_data["new_password"] or None, by=request.user)
+        password = form.cleaned_data["new_password"] or None
+        if saving.save_registry(registry=obj, password=password, by=request.user) is not None:
+            messages.info(request, f"The new credentials of {obj} are tested first on every server that uses them.")
 
     @admin.action(description="Test the chosen registries", permissions=["view"])
     def test_chosen(self, request: Any, chosen: QuerySet[Registry]) -> None:
@@ -106,6 +134,35 @@ class RegistryAdmin(ScopedAdmin):
             messages.success(request, f"Tests asked for: {len(chosen) - len(unreadable)}.")
         if unreadable:
             messages.error(request, f"The stored secret cannot be opened any more: {', '.join(unreadable)}.")
+
+
+@admin.register(TokenRefresh)
+class TokenRefreshAdmin(ReadOnlyAdmin, ScopedAdmin):
+    member_permission = "registries.{}_registry"
+    list_display = ["registry", "organisation", "reason", "state", "verdict", "issued_at", "expires_at", "created_at"]
+    list_filter = ["state", "reason", BY_ORGANISATION]
+    list_select_related = ["registry", "organisation"]
+    search_fields = ["registry__name", "verdict"]
+    exclude = ["claim"]
+
+
+@admin.register(Login)
+class LoginAdmin(ReadOnlyAdmin, ScopedAdmin):
+    member_permission = "registries.{}_registry"
+    list_display = ["registry_name", "server", "organisation", "state", "verdict", "logged_in_at", "due_at"]
+    list_filter = ["state", BY_ORGANISATION]
+    list_select_related = ["server", "organisation"]
+    search_fields = ["registry_name", "server__name", "url", "verdict"]
+    exclude = ["mark"]
+
+
+@admin.register(Alarm)
+class AlarmAdmin(ReadOnlyAdmin, ScopedAdmin):
+    member_permission = "registries.{}_registry"
+    list_display = ["kind", "registry", "organisation", "created_at", "cleared_at"]
+    list_filter = ["kind", BY_ORGANISATION]
+    list_select_related = ["registry", "organisation"]
+    search_fields = ["registry__name", "text"]
 
 
 @admin.register(RegistryTest)

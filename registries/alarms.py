@@ -3,12 +3,14 @@
 import datetime as dt
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from organisations import notifying
 from organisations.notification_models import Notice
 from registries.models import Alarm, Registry, RegistryTest
+from servers.docker import OWN_HOST
+from servers.models import Server
 from servers.verdicts import Verdict
 
 Kind = Alarm.Kind
@@ -55,8 +57,8 @@ def stopped_working(registry: Registry, place: str, text: str) -> None:
 
 
 def works_again(registry: Registry, place: str) -> None:
-    """A login succeeded at a place."""
-    _clear(registry, Kind.NOT_WORKING, place=place, told=f"{registry.name} works again on {place}.")
+    """A login succeeded at a place; people are told once it works everywhere again."""
+    _clear(registry, Kind.NOT_WORKING, place=place, told=f"{registry.name} works again.")
 
 
 def credentials_saved(registry: Registry) -> None:
@@ -72,8 +74,18 @@ def watch() -> None:
         text = "No new one could be minted before. Servers and deployments that use it are refused."
         _raise(registry, Kind.TOKEN_EXPIRED, f"{registry.name}: the token has expired", text)
     ends = Registry.objects.filter(secret_ends_on__lte=now.date() + dt.timedelta(days=max(WARN_DAYS)))
+    told = dict(Alarm.objects.filter(kind=Kind.ENDS_SOON, cleared_at=None).values_list("registry", "stage"))
     for registry in ends.select_related("organisation"):
-        _warn_of_end(registry)
+        if _stage(registry) < told.get(registry.pk, max(WARN_DAYS) + 1):
+            _warn_of_end(registry)
+    _forget_places()
+
+
+def _forget_places() -> None:
+    """A server that was renamed or deleted will not be heard of again under its name."""
+    here = Server.objects.filter(organisation=OuterRef("organisation"), name=OuterRef("place"))
+    elsewhere = Alarm.objects.filter(~Exists(here), kind=Kind.NOT_WORKING, cleared_at=None)
+    elsewhere.exclude(place=OWN_HOST).update(cleared_at=timezone.now())
 
 
 def open_alarms(registry: Registry) -> list[Alarm]:
@@ -81,22 +93,29 @@ def open_alarms(registry: Registry) -> list[Alarm]:
     return list(registry.alarms.filter(cleared_at=None).order_by("created_at"))
 
 
-def _warn_of_end(registry: Registry) -> None:
-    """Once at each of the stages; whoever comes late to a stage is told of the latest alone."""
+def _days_left(registry: Registry) -> int:
     assert registry.secret_ends_on is not None  # noqa: S101 - the query says so
-    days = (registry.secret_ends_on - timezone.now().date()).days
-    stage = min(day for day in WARN_DAYS if day >= days) if days > 0 else 0
-    told = Alarm.objects.filter(registry=registry, kind=Kind.ENDS_SOON, cleared_at=None)
-    if told.filter(stage__lte=stage).exists():
-        return
+    return (registry.secret_ends_on - timezone.now().date()).days
+
+
+def _stage(registry: Registry) -> int:
+    """At how many days before the end people are told now; who comes late to a stage is told of the latest alone."""
+    days = _days_left(registry)
+    return min(day for day in WARN_DAYS if day >= days) if days > 0 else 0
+
+
+def _warn_of_end(registry: Registry) -> None:
+    """Once at each of the stages."""
+    days, stage = _days_left(registry), _stage(registry)
     when = "today" if days == 0 else f"in {days} day{'s' if days > 1 else ''}" if days > 0 else "in the past"
     title = f"{registry.name}: the {registry.provider.secret_name.lower()} ends {when}"
     text = f"It ends on {registry.secret_ends_on:%-d %B %Y}. Make a new one and enter it on the registry's page."
     level = Notice.Level.WARNING if days > 0 else Notice.Level.FAILURE
     with transaction.atomic():
-        if told.update(stage=stage, text=text):
+        told = Alarm.objects.filter(registry=registry, kind=Kind.ENDS_SOON, cleared_at=None)
+        if told.filter(stage__gt=stage).update(stage=stage, text=text):
             _tell(registry, title, text, level)
-        else:
+        elif not told.exists():
             _raise(registry, Kind.ENDS_SOON, title, text, stage=stage, level=level)
 
 
@@ -110,9 +129,11 @@ def _raise(
     stage: int = 0,
     level: str = Notice.Level.FAILURE,
 ) -> None:
-    """Open an alarm and tell people, unless one of this kind is open already."""
+    """Open an alarm, unless it is open already, and tell people, unless they know of one of this kind elsewhere."""
+    others = Alarm.objects.filter(registry=registry, kind=kind, cleared_at=None)
     try:
         with transaction.atomic():
+            is_first = not others.exists()
             Alarm.objects.create(
                 organisation_id=registry.organisation_id,
                 registry=registry,
@@ -121,17 +142,18 @@ def _raise(
                 place=place,
                 stage=stage,
             )
-            _tell(registry, title, text, level)
+            if is_first:
+                _tell(registry, title, text, level)
     except IntegrityError:
         return
 
 
 def _clear(registry: Registry, *kinds: str, told: str, place: str = "") -> None:
-    alarms = Alarm.objects.filter(registry=registry, kind__in=kinds, cleared_at=None)
-    if place:
-        alarms = alarms.filter(place=place)
+    """Close alarms, at one place or everywhere, and tell people once none of the kinds is open any more."""
+    still_open = Alarm.objects.filter(registry=registry, kind__in=kinds, cleared_at=None)
     with transaction.atomic():
-        if alarms.update(cleared_at=timezone.now()):
+        cleared = (still_open.filter(place=place) if place else still_open).update(cleared_at=timezone.now())
+        if cleared and not still_open.exists():
             _tell(registry, told, "", Notice.Level.SUCCESS)
 
 

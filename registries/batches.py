@@ -55,8 +55,11 @@ def ask(
     An impatient second click starts nothing: a batch for the same that is not over is answered. Raises NothingToTest.
     """
     with transaction.atomic():
-        Organisation.objects.select_for_update().get(pk=organisation.pk)  # of two clicks at once one waits
-        same = TestBatch.objects.of(organisation).filter(registry=registry, server=server, finished_at=None)
+        # Of two clicks at once one waits; what else refers to the organisation goes on.
+        Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
+        same = TestBatch.objects.of(organisation).filter(
+            registry=registry, server=server, rotation=None, finished_at=None
+        )
         if (under_way := same.first()) is not None:
             return under_way
         batch = TestBatch(organisation=organisation, registry=registry, server=server, asked_by=asked_by)

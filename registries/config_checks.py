@@ -3,15 +3,16 @@
 from typing import Any
 
 from django.db import transaction
-from servers.docker_config import FoundLogin
 
 from organisations import audit
 from organisations.models import User
 from registries import kinds, saving
-from registries.models import ConfigCheck, Login, Registry, credentials_mark
+from registries.models import ONLY_HOST, ConfigCheck, Draft, Login, Registry, credentials_mark
 from servers import docker, docker_config, runs
+from servers.docker_config import FoundLogin
 from servers.ladder import Ladder
 from servers.models import Server
+from servers.stages import Stage
 from servers.testing import climb_all
 
 STEPS = (("ssh", "SSH"), ("config", "Docker config"))
@@ -40,36 +41,43 @@ def run(check_id: str) -> None:
     check = runs.claim(ConfigCheck, check_id)
     if check is None:
         return
-    server = Server.objects.select_related("ssh_key", "organisation").get(pk=check.server_id)
+    server = Server.objects.select_related("ssh_key", "organisation").filter(pk=check.server_id).first()
+    if server is None:
+        return  # deleted at this moment, with its checks
     ladder = Ladder(STEPS, save=lambda rungs: runs.save_rungs(check, rungs))
     found: list[FoundLogin] = []
     climb_all(ladder, server, lambda: _read(server, ladder, found))
-    findings = [] if ladder.has_failed else compare(server, found)
+    if ladder.has_failed:
+        runs.finish(check, ladder.verdict, failed=True)
+        return
     adopted = next((login for login in found if _is(login, check.adopts)), None)
-    draft = _draft(check, adopted) if adopted is not None and check.asked_by is not None else None
-    runs.finish(check, ladder.verdict, failed=ladder.has_failed, findings=findings, draft=draft)
+    draft = _draft(check, check.asked_by, adopted) if adopted is not None and check.asked_by is not None else None
+    runs.finish(check, None, failed=False, findings=compare(server, found), draft=draft)
 
 
 def compare(server: Server, found: list[FoundLogin]) -> list[Finding]:
     """What was found beside what is to be there; what needs attention comes first."""
-    rows = server.logins.exclude(state=Login.State.LEAVING).select_related("registry")
+    rows = server.logins.select_related("registry").order_by("-left_at")  # what stays comes last, and counts
     expected = {(login.folder, login.url): login for login in rows}
     known = _known_marks(server)
     findings = [_finding(login, expected.pop((login.folder, login.registry), None), known) for login in found]
     findings += [
         _row(login.url, login.username, login.folder, "missing", login.registry)
         for login in expected.values()
-        if login.logged_in_at is not None
+        if login.logged_in_at is not None and not login.is_leaving
     ]
-    order = ("missing", "outdated", "foreign", "known", "held")
+    order = ("missing", "outdated", "foreign", "known", "leaving", "held")
     return sorted(findings, key=lambda finding: (order.index(finding["state"]), finding["host"]))
 
 
 def _read(server: Server, ladder: Ladder, found: list[FoundLogin]) -> None:
+    def enter(_shell: Stage) -> None:
+        ladder.passed("ssh")
+        ladder.start("config")
+
     host = docker.host_of(server)
     folders = set(server.logins.exclude(folder="").values_list("folder", flat=True))
-    found += docker_config.read_logins(host)
-    ladder.passed("ssh")
+    found += docker_config.read_logins(host, on_stage=enter)
     for folder in sorted(folders):
         found += docker_config.read_logins(host, folder=folder)
     ladder.passed("config", fact=f"{len(found)} login{'' if len(found) == 1 else 's'}")
@@ -77,8 +85,11 @@ def _read(server: Server, ladder: Ladder, found: list[FoundLogin]) -> None:
 
 def _finding(login: FoundLogin, expected: Login | None, known: dict[str, Registry]) -> Finding:
     mark = credentials_mark(url=login.registry, username=login.username, password=login.password)
+    if expected is not None and expected.is_leaving:
+        return _row(login.registry, login.username, login.folder, "leaving", expected.registry)
     if expected is not None:
-        is_ours = mark == expected.mark if login.password else login.username in {"", expected.username}
+        cannot_be_read = not login.password and login.source != "config"  # a helper or an identity token keeps it
+        is_ours = login.username in {"", expected.username} if cannot_be_read else mark == expected.mark
         state = "held" if is_ours else "outdated"
         return _row(login.registry, login.username, login.folder, state, expected.registry)
     registry = known.get(mark)
@@ -106,15 +117,15 @@ def _is(login: FoundLogin, adopts: dict[str, str]) -> bool:
     return bool(adopts) and (login.registry, login.folder) == (adopts.get("host"), adopts.get("folder"))
 
 
-def _draft(check: ConfigCheck, login: FoundLogin) -> Any:
+def _draft(check: ConfigCheck, by: User, login: FoundLogin) -> Draft:
     """What the person who asked goes on with in the form of a new registry."""
-    assert check.asked_by is not None  # noqa: S101 - the caller has looked
     kind = kinds.for_host(login.registry)
     values = {
         "kind": kind.slug,
         "url": login.registry,
         "username": login.username,
         "method": kind.method_of_pasted(login.username) or "stored",
+        ONLY_HOST: login.registry,
         "note": f"Read from the Docker config of {check.server}.",
     }
-    return saving.keep_draft(organisation=check.organisation, by=check.asked_by, values=values, password=login.password)
+    return saving.keep_draft(organisation=check.organisation, by=by, values=values, password=login.password)

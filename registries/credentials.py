@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from django.utils import timezone
 
+from dokreg.encryption import SecretUnreadable
 from registries import kinds
 from registries.kinds.methods import Method, Minted
 from registries.models import Registry, Rotation, credentials_mark
@@ -77,6 +78,9 @@ def stored(registry: Registry) -> Credentials:
 
 def staged(rotation: Rotation) -> Credentials:
     """The new credentials of a registry that are not switched to yet, opened; raises SecretUnreadable."""
+    method = rotation.registry.provider.method(rotation.method)
+    if rotation.password is None and (method is None or method.needs_secret):
+        raise SecretUnreadable(f"The secret of rotation {rotation.pk} is wiped.")
     return Credentials(
         kind=rotation.registry.kind,
         url=rotation.url,

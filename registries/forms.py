@@ -6,28 +6,17 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from dokreg.encryption import SecretUnreadable, validate_secret
-from dokreg.widgets import SecretTextarea
 from organisations.models import Organisation
 from registries import references
 from registries.credentials import Credentials
 from registries.kinds import Kind, UnknownKind
 from registries.kinds.methods import Method, Policy
-from registries.models import Draft, Registry
-from servers import docker
-from servers.models import Server
+from registries.models import ONLY_HOST, Draft, Registry
+from registries.short_forms import ServerChoice, check_image
 
-MAX_PASTED = 256 * 1024
 AS_IT_IS = "stored"  # in the form, for the method "": the secret is used as it is stored
 TYPED = frozenset({"name", "url", "username", "method", "image_prefix", "server", "secret_ends_on", "image"})
 ACCOUNT = "account_"  # before the names of a method's own fields
-
-
-class ServerChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
-    """A server of the organisation, or dokreg's own host."""
-
-    def __init__(self, organisation: Organisation, **options: Any) -> None:
-        own = docker.OWN_HOST if docker.own_host_has_docker() else f"{docker.OWN_HOST} (has no Docker)"
-        super().__init__(Server.objects.of(organisation), required=False, empty_label=own, **options)
 
 
 class RegistryForm(forms.ModelForm[Registry]):
@@ -86,6 +75,11 @@ class RegistryForm(forms.ModelForm[Registry]):
     @property
     def _is_new(self) -> bool:
         return self.instance._state.adding
+
+    @property
+    def _only_host(self) -> str:
+        """The host that the draft's secret belongs to, where the person has never seen the secret."""
+        return str(self.saved_draft.values.get(ONLY_HOST, "")) if self.saved_draft is not None else ""
 
     @property
     def _draft_has_secret(self) -> bool:
@@ -279,6 +273,11 @@ class RegistryForm(forms.ModelForm[Registry]):
     def _kept_secret(self, cleaned: dict[str, Any]) -> str:
         """What a blank field stands for; raises ValidationError if it stands for nothing."""
         if self.saved_draft is not None and self.saved_draft.password is not None:
+            if self._only_host and cleaned.get("url") != self._only_host:
+                raise ValidationError(
+                    "Enter the password: the one that was read from a server goes to no other host than "
+                    f"{self._only_host}."
+                )
             return str(self.saved_draft.password.reveal())
         if self._is_new:
             raise ValidationError("Enter the password or token.")
@@ -328,6 +327,8 @@ class RegistryForm(forms.ModelForm[Registry]):
         values = {name: str(self.data[name]) for name in self.data if name in TYPED or name.startswith(ACCOUNT)}
         if "@" in values.get("url", ""):
             values["url"] = ""  # refused, and perhaps for a password in it
+        if self._only_host and not self.data.get("password"):
+            values[ONLY_HOST] = self._only_host  # the kept secret stays bound to it
         return values
 
 
@@ -345,46 +346,3 @@ class DraftTestForm(RegistryForm):
 
     def clean_name(self) -> str:
         return str(self.cleaned_data["name"])
-
-
-class SavedTestForm(forms.Form):
-    """Where to test a saved registry, and with which image."""
-
-    image = forms.CharField(label="Image", required=False, max_length=512, help_text="Optional: may it be pulled?")
-
-    field_order = ["server", "image"]
-
-    def __init__(self, *args: Any, registry: Registry, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.registry = registry
-        self.fields["server"] = ServerChoice(registry.organisation, label="Server", initial=registry.server_id)
-        self.fields["image"].widget.attrs["placeholder"] = registry.provider.example_name
-        self.order_fields(self.field_order)
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        check_image(self, cleaned, host=self.registry.url, image_prefix=self.registry.image_prefix)
-        return cleaned
-
-
-class PasteForm(forms.Form):
-    """Whatever people have: it holds a secret as likely as not, so it is never shown again."""
-
-    text = forms.CharField(
-        label="A login line, a file or an image",
-        strip=False,
-        max_length=MAX_PASTED,
-        widget=SecretTextarea(attrs={"rows": 4, "autocomplete": "off", "spellcheck": "false", "hx-preserve": "true"}),
-        help_text="A docker login line, a config.json, an image reference, or a service-account JSON.",
-    )
-
-
-def check_image(form: forms.BaseForm, cleaned: dict[str, Any], *, host: str, image_prefix: str) -> None:
-    """Put an error at the field `image` unless it makes a valid reference at this registry."""
-    image = cleaned.get("image")
-    if not image:
-        return
-    try:
-        references.compose(host=host, image_prefix=image_prefix, image=image)
-    except references.InvalidReference as error:
-        form.add_error("image", str(error))

@@ -4,23 +4,23 @@ import datetime as dt
 import time
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from dokreg.backoff import pause
-from dokreg.encryption import SecretUnreadable
 from registries import alarms, kinds, logins, tokens, verdicts
 from registries.credentials import DockerLogin
-from registries.models import Login
+from registries.models import Login, Registry
 from servers import docker, docker_config, turns
-from servers import verdicts as host_verdicts
 from servers.docker import Host
-from servers.ladder import Ladder
+from servers.ladder import Ladder, Rung
 from servers.models import Server
 from servers.stages import Stage
 from servers.testing import climb_all, climb_to_daemon
 from servers.verdicts import Verdict
 
 IN_STEPS = (
+    ("token", "Token"),
     ("ssh", "SSH"),
     ("cli", "Docker CLI"),
     ("daemon", "Docker daemon"),
@@ -40,6 +40,7 @@ def sync(server_id: str) -> None:
     turn = turns.take(server_id)
     if turn is None:
         return
+    logins.forget_sent(server_id)  # it has arrived; from now on the turn alone tells whether somebody is at it
     end = time.monotonic() + LONGEST_SECONDS
     try:
         server = Server.objects.select_related("ssh_key").filter(pk=server_id).first()
@@ -47,11 +48,10 @@ def sync(server_id: str) -> None:
             if not turns.prolong(server_id, turn):
                 return
             ladder = _log_out(server, login) if login.is_leaving else _log_in(server, login)
-            if not ladder.has_reached_place and ladder.has_failed:
-                _put_off(server, login, ladder)
+            if (rung := ladder.failed_rung) is not None and rung["name"] == ladder.place:
+                _put_off(server, login, ladder, rung)
     finally:
         turns.give_back(server_id, turn)
-        logins.forget_sent(server_id)
         logins.dispatch()
 
 
@@ -61,62 +61,60 @@ def _next(server: Server) -> Login | None:
     return min(due, key=lambda login: (not login.is_leaving, login.due_at, login.pk), default=None)
 
 
+# Logging in
+
+
 def _log_in(server: Server, login: Login) -> Ladder:
+    registry = login.registry
+    assert registry is not None  # noqa: S101 - a row without a registry is leaving
     ladder = Ladder(IN_STEPS, save=lambda _rungs: None)
-    what = _docker_login(login, ladder)
-    if what is None:
-        return ladder
-    ladder.hide(what.password)
-    folder = _folder(login, what)
-    climber = _Climber(ladder, docker.host_of(server), login, what)
-    climb_all(
-        ladder,
-        server,
-        lambda: docker_config.keep_login(
-            climber.host,
-            registry=what.registry,
-            username=what.username,
-            password=what.password,
-            folder=folder,
-            on_stage=climber.climb,
-        ),
-    )
-    if ladder.has_failed:
-        _note_failure(login, ladder)
-        return ladder
-    is_still_wanted = _note(
-        login,
-        state=Login.State.HELD,
-        url=what.registry,
-        username=what.username,
-        folder=folder,
-        mark=what.mark,
-        logged_in_at=timezone.now(),
-        due_at=None,
-        **logins.DONE,
-    )
-    if is_still_wanted:
-        _leave_old_place(server, login, what, folder)
-        if login.registry is not None:
-            alarms.works_again(login.registry, server.name)
-    else:
-        _remove(server, url=what.registry, folder=folder)
+    may_have_been_there = login.may_be_there
+    climb_all(ladder, server, lambda: _climb_in(server, login, registry, ladder))
+    if (rung := ladder.failed_rung) is not None:
+        if rung["name"] != "kept" and not may_have_been_there:
+            _of(login).filter(logged_in_at=None).update(mark="")
+        _note_failed_login(login, registry, ladder, rung)
     return ladder
 
 
-def _docker_login(login: Login, ladder: Ladder) -> DockerLogin | None:
-    """What the server is logged in with; None, with the ladder saying why, if there is nothing."""
-    assert login.registry is not None  # noqa: S101 - a row without a registry is leaving
+def _climb_in(server: Server, login: Login, registry: Registry, ladder: Ladder) -> None:
     try:
-        return tokens.docker_login(login.registry, insist=False)
+        what = tokens.docker_login(registry, insist=False)
     except tokens.TokenMissing as error:
-        verdict, words = error.verdict, error.words
-    except SecretUnreadable:
-        verdict, words = host_verdicts.secret_unreadable(), ""
-    ladder.passed(ladder.place)  # the server is not to blame, and not asked
-    ladder.failed("login", verdict, words=words)
-    _note_failure(login, ladder)
-    return None
+        ladder.failed("token", error.verdict, words=error.words)
+        return
+    ladder.hide(what.password)
+    ladder.passed("token")
+    ladder.start(ladder.place)
+    _take_place(login, what)
+    climber = _Climber(ladder, docker.host_of(server), registry, what)
+    docker_config.keep_login(
+        climber.host,
+        registry=what.registry,
+        username=what.username,
+        password=what.password,
+        folder=login.folder,
+        on_stage=climber.climb,
+    )
+    if not ladder.has_failed:
+        _note_login(login, registry, what)
+
+
+def _take_place(login: Login, what: DockerLogin) -> None:
+    """Note where the login goes before anything is written there: what is cut off halfway is found again.
+
+    When the registry has moved to another host, the old entry is to go.
+    """
+    folder = _folder(login, what)
+    values: dict[str, Any] = {"url": what.registry, "folder": folder}
+    with transaction.atomic():
+        if login.may_be_there and (login.url, login.folder) != (what.registry, folder):
+            logins.remove_found(server=login.server, host=login.url, folder=login.folder)
+            values["logged_in_at"] = login.logged_in_at = None
+        if login.logged_in_at is None:
+            values["mark"] = what.mark
+        _of(login).update(**values)
+    login.url, login.folder = what.registry, folder
 
 
 def _folder(login: Login, what: DockerLogin) -> str:
@@ -129,34 +127,59 @@ def _folder(login: Login, what: DockerLogin) -> str:
     return ""
 
 
-def _leave_old_place(server: Server, login: Login, what: DockerLogin, folder: str) -> None:
-    """After the registry has moved to another host, the old entry goes."""
-    if login.logged_in_at is not None and (login.url, login.folder) != (what.registry, folder):
-        _remove(server, url=login.url, folder=login.folder)
+def _note_login(login: Login, registry: Registry, what: DockerLogin) -> None:
+    held = {"state": Login.State.HELD, "username": what.username, "mark": what.mark, "logged_in_at": timezone.now()}
+    if not _wanted(login).update(due_at=None, **held, **logins.DONE):
+        # Unticked meanwhile: the row may have done its work before the entry was there.
+        logins.remove_found(server=login.server, host=login.url, folder=login.folder)
+        return
+    _catch_up(login, registry)
+    alarms.works_again(registry, login.server.name)
+
+
+def _note_failed_login(login: Login, registry: Registry, ladder: Ladder, rung: Rung) -> None:
+    due_at = None if _is_final(ladder.verdict) else timezone.now() + _wait(login)
+    _wanted(login).update(state=Login.State.FAILED, due_at=due_at, failures=login.failures + 1, **_facts(ladder, rung))
+    if _catch_up(login, registry):
+        return
+    if login.logged_in_at is not None and rung["name"] == "login":
+        alarms.stopped_working(registry, login.server.name, f"{rung['cause']} {rung['fix']}")
+
+
+def _catch_up(login: Login, registry: Registry) -> bool:
+    """Whether there are new credentials since `registry` was read: then the login is due with them."""
+    outdated = _wanted(login).exclude(registry__login_mark=registry.login_mark)
+    return bool(outdated.update(due_at=timezone.now(), failures=0))
+
+
+def _is_final(verdict: Verdict | None) -> bool:
+    """Whether only new credentials help: a registry locks out who goes on trying with wrong ones."""
+    return verdict is not None and verdict.permanent and verdict.subject == "credentials"
+
+
+# Logging out
 
 
 def _log_out(server: Server, login: Login) -> Ladder:
     ladder = Ladder(OUT_STEPS, save=lambda _rungs: None)
+    leaving = _of(login).filter(state=Login.State.LEAVING)  # it may be ticked again meanwhile
     if _is_anothers_place(login):
-        ladder.passed(ladder.place)
-        login.delete()
+        leaving.delete()
         return ladder
     climb_all(ladder, server, lambda: _climb_out(server, login, ladder))
-    if not ladder.has_failed:
-        Login.objects.filter(pk=login.pk, state=Login.State.LEAVING).delete()
-        return ladder
-    was_never_there = login.logged_in_at is None and not ladder.has_reached_place
+    rung = ladder.failed_rung
     waited = timezone.now() - (login.left_at or login.created_at)
-    if was_never_there or waited > GIVE_UP_LEAVING_AFTER:
-        Login.objects.filter(pk=login.pk, state=Login.State.LEAVING).delete()
+    if rung is None or not login.may_be_there or waited > GIVE_UP_LEAVING_AFTER:
+        leaving.delete()
     else:
-        _note_failure(login, ladder)
+        due_at = timezone.now() + _wait(login)
+        leaving.update(due_at=due_at, failures=login.failures + 1, **_facts(ladder, rung))
     return ladder
 
 
 def _is_anothers_place(login: Login) -> bool:
-    """Whether another login of this server has the same entry: then logging out would end that one."""
-    same = Login.objects.filter(server=login.server_id, url=login.url, folder=login.folder)
+    """Whether another login of this server has put its own entry there: then logging out would end that one."""
+    same = Login.objects.filter(server=login.server_id, url=login.url, folder=login.folder, logged_in_at__isnull=False)
     return same.exclude(pk=login.pk).exclude(state=Login.State.LEAVING).exists()
 
 
@@ -170,65 +193,47 @@ def _climb_out(server: Server, login: Login, ladder: Ladder) -> None:
     docker_config.remove_login(docker.host_of(server), registry=login.url, folder=login.folder, on_stage=take)
 
 
-def _remove(server: Server, *, url: str, folder: str) -> None:
-    """Remove an entry that nobody wants any more: a row remembers it until that is done."""
-    logins.remove_found(server=server, host=url, folder=folder)
+# What both do
 
 
-def _put_off(server: Server, login: Login, ladder: Ladder) -> None:
+def _put_off(server: Server, login: Login, ladder: Ladder, rung: Rung) -> None:
     """The server cannot be entered: everything else that is due there waits for the same time."""
-    tried = Login.objects.filter(pk=login.pk).first()
-    due_at = tried.due_at if tried else timezone.now() + FIRST_PAUSE
-    rung = next(rung for rung in ladder.rungs if rung["state"] == "failed")
-    others = server.logins.filter(due_at__lte=timezone.now())
-    facts = {"verdict": _code(ladder), "cause": rung["cause"], "fix": rung["fix"], "words": rung["words"]}
-    others.exclude(state=Login.State.LEAVING).update(state=Login.State.FAILED)
-    others.update(due_at=due_at, failures=tried.failures if tried else 1, **facts)
-
-
-def _note(login: Login, **values: Any) -> bool:
-    """Write a row that is still to stay logged in; False if it is not any more."""
-    rows = Login.objects.filter(pk=login.pk, registry__isnull=False).exclude(state=Login.State.LEAVING)
-    return bool(rows.update(**values))
-
-
-def _note_failure(login: Login, ladder: Ladder) -> None:
-    rung = next(rung for rung in ladder.rungs if rung["state"] == "failed")
-    values: dict[str, Any] = {
-        "failures": login.failures + 1,
-        "due_at": None if _is_final(ladder.verdict) else timezone.now() + _wait(login),
-        "verdict": _code(ladder),
-        "cause": rung["cause"],
-        "fix": rung["fix"],
-        "words": rung["words"],
+    tried = _of(login).first()
+    others = server.logins.filter(due_at__lte=timezone.now()).exclude(pk=login.pk)
+    leaving = others.filter(state=Login.State.LEAVING)
+    leaving.filter(logged_in_at=None, mark="").delete()  # they were never there
+    facts = _facts(ladder, rung) | {
+        "due_at": tried.due_at if tried else timezone.now() + FIRST_PAUSE,
+        "failures": tried.failures if tried else 1,
     }
-    if login.is_leaving:
-        values["due_at"] = timezone.now() + _wait(login)
-        Login.objects.filter(pk=login.pk).update(**values)
-        return
-    _note(login, state=Login.State.FAILED, **values)
-    if login.registry is not None and login.logged_in_at is not None and rung["name"] == "login":
-        alarms.stopped_working(login.registry, login.server.name, f"{rung['cause']} {rung['fix']}")
+    others.exclude(state=Login.State.LEAVING).update(state=Login.State.FAILED, **facts)
+    leaving.update(**facts)
 
 
-def _is_final(verdict: Verdict | None) -> bool:
-    """Whether only new credentials help: a registry locks out who goes on trying with wrong ones."""
-    return verdict is not None and verdict.permanent and verdict.subject == "credentials"
+def _of(login: Login) -> Any:
+    return Login.objects.filter(pk=login.pk)
+
+
+def _wanted(login: Login) -> Any:
+    """The row, as long as the server is to stay logged in."""
+    return _of(login).filter(registry__isnull=False).exclude(state=Login.State.LEAVING)
+
+
+def _facts(ladder: Ladder, rung: Rung) -> dict[str, Any]:
+    """Why it failed, for the row."""
+    code = ladder.verdict.code if ladder.verdict else ""
+    return {"verdict": code, "cause": rung["cause"], "fix": rung["fix"], "words": rung["words"]}
 
 
 def _wait(login: Login) -> dt.timedelta:
     return pause(login.failures, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
 
 
-def _code(ladder: Ladder) -> str:
-    return ladder.verdict.code if ladder.verdict else ""
-
-
 class _Climber:
     """Turns the stages of a login that is to stay into rungs."""
 
-    def __init__(self, ladder: Ladder, host: Host, login: Login, what: DockerLogin) -> None:
-        self.ladder, self.host, self.login, self.what = ladder, host, login, what
+    def __init__(self, ladder: Ladder, host: Host, registry: Registry, what: DockerLogin) -> None:
+        self.ladder, self.host, self.registry, self.what = ladder, host, registry, what
 
     def climb(self, stage: Stage) -> None:
         if self.ladder.has_failed:
@@ -242,12 +247,11 @@ class _Climber:
             self.ladder.start(self.ladder.current)
 
     def _refused(self, stage: Stage) -> None:
-        assert self.login.registry is not None  # noqa: S101 - it is logged in to
         words = verdicts.clean_output(self.ladder.scrubbed(stage.output))
         verdict = verdicts.of_login(
             words,
             status=stage.status,
-            kind=kinds.get(self.login.registry.kind),
+            kind=kinds.get(self.registry.kind),
             host=self.what.registry,
             server=self.host.label,
             user=self.host.user,

@@ -6,16 +6,17 @@ truth; a server's turn (`servers.turns`) sees to it that one worker at a time ch
 
 import datetime as dt
 from collections.abc import Collection
+from typing import Any
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Min, Q
+from django.db.models import Count, Min, Q
 from django.utils import timezone
 from django.utils.text import slugify
 
 from organisations import audit
 from registries.models import Login, Registry
-from servers import processes, runs
+from servers import processes, runs, turns
 from servers.models import ConfigTurn, Server
 
 # A task that nobody has taken up for so long is sent again.
@@ -35,12 +36,9 @@ def choose(*, registry: Registry, servers: Collection[Server]) -> None:
             _hold(registry, server)
         _leave(Login.objects.filter(pk__in=[login.pk for login in removed]))
         if added or removed:
-            audit.record(
-                "chose the servers to log in",
-                registry,
-                added=", ".join(server.name for server in added),
-                removed=", ".join(login.server.name for login in removed),
-            )
+            names = {"added": [server.name for server in added], "removed": [login.server.name for login in removed]}
+            facts: dict[str, Any] = {word: ", ".join(found) for word, found in names.items() if found}
+            audit.record("chose the servers to log in", registry, **facts)
         transaction.on_commit(dispatch)
 
 
@@ -48,6 +46,11 @@ def release(registry: Registry) -> None:
     """Log every server out of a registry that is about to be deleted; the rows stay until that is done."""
     _leave(registry.logins.exclude(state=Login.State.LEAVING))
     transaction.on_commit(dispatch)
+
+
+def rename(registry: Registry) -> None:
+    """Follow the registry's name."""
+    registry.logins.exclude(registry_name=registry.name).update(registry_name=registry.name)
 
 
 def renew(registry: Registry) -> None:
@@ -72,20 +75,23 @@ def renew_all(server: Server) -> None:
 
 
 def remove_found(*, server: Server, host: str, folder: str) -> None:
-    """Log a server out of something that dokreg did not log it in to."""
+    """Log a server out of an entry that no row stands for, such as one that somebody else put there."""
     now = timezone.now()
-    Login.objects.create(
-        organisation_id=server.organisation_id,
-        registry_name=host,
-        server=server,
-        url=host,
-        folder=folder,
-        state=Login.State.LEAVING,
-        logged_in_at=now,
-        left_at=now,
-        due_at=now,
-    )
-    transaction.on_commit(dispatch)
+    with transaction.atomic():
+        if not Server.objects.select_for_update().filter(pk=server.pk).exists():
+            return  # deleted at this moment
+        Login.objects.create(
+            organisation_id=server.organisation_id,
+            registry_name=host,
+            server=server,
+            url=host,
+            folder=folder,
+            state=Login.State.LEAVING,
+            logged_in_at=now,
+            left_at=now,
+            due_at=now,
+        )
+        transaction.on_commit(dispatch)
 
 
 def dispatch() -> None:
@@ -105,14 +111,27 @@ def dispatch() -> None:
             _send(server_id)
 
 
+def wake() -> None:
+    """Try at once what failed for want of a confirmed host key, where a person has confirmed it since."""
+    unconfirmed = Login.objects.filter(verdict__in=("host_key_unconfirmed", "host_key_changed"))
+    confirmed = unconfirmed.filter(server__seen_host_key="").exclude(server__host_key="")
+    confirmed.filter(due_at__gt=timezone.now()).update(due_at=timezone.now())
+
+
 def forget_sent(server_id: str) -> None:
-    """A worker is done with a server: its next task may be sent at once."""
+    """A server's task has reached a worker: once that is done, the next one may be sent at once."""
     ConfigTurn.objects.filter(pk=server_id).update(sent_at=None)
 
 
 def of_server(server: Server) -> list[Login]:
     """What a server is logged in to, or is to be."""
     return list(server.logins.select_related("registry__organisation").order_by("registry_name"))
+
+
+def count_logins(registries: Collection[Registry]) -> dict[str, int]:
+    """On how many servers each of these registries stays logged in, by its id."""
+    held = Login.objects.filter(registry__in=registries).exclude(state=Login.State.LEAVING)
+    return dict(held.order_by().values_list("registry").annotate(number=Count("pk")))
 
 
 def folder_for(registry: Registry, server: Server) -> str:
@@ -152,9 +171,8 @@ def _leave(rows: "models.QuerySet[Login]") -> None:
 
 def _mark_sent(server_id: str, now: dt.datetime) -> bool:
     """Whether this is the one that sends the server's task now."""
-    ConfigTurn.objects.bulk_create([ConfigTurn(server_id=server_id)], ignore_conflicts=True)
     waits = Q(sent_at=None) | Q(sent_at__lte=now - RESEND_AFTER)
-    return bool(ConfigTurn.objects.filter(waits, pk=server_id).update(sent_at=now))
+    return turns.has_row(server_id) and bool(ConfigTurn.objects.filter(waits, pk=server_id).update(sent_at=now))
 
 
 def _send(server_id: str) -> None:

@@ -32,6 +32,7 @@ CHIP = Case(
     default=F("last_test__state"),
     output_field=CharField(),
 )
+IS_PROBLEM = Q(last_test__state__in=[Run.State.FAILED, Run.State.LOST])
 LOGIN_WORDS: dict[str, tuple[str, str]] = {
     Login.State.HELD: ("lock", "stays logged in"),
     Login.State.WAITING: ("clock", "login waiting"),
@@ -66,18 +67,17 @@ class Tally:
 
     @property
     def parts(self) -> list[tuple[str, str]]:
-        """(tone, words), such as ("passed", "48 passed")."""
+        """(tone, words), such as ("failed", "2 failed"); what has to be looked at comes first."""
         counts = self.chips
-        warnings = counts["warning"]
         under_way = sum(counts[chip] for chip in UNDER_WAY)
         found = [
-            (counts["passed"], "passed", "passed"),
-            (warnings, "warning", "warning" if warnings == 1 else "warnings"),
             (counts["failed"], "failed", "failed"),
             (counts["unconfirmed"], "unconfirmed", "not confirmed"),
             (counts["lost"], "lost", "lost"),
-            (under_way, "running", "under way"),
             (self.failed_logins, "failed", "login failed" if self.failed_logins == 1 else "logins failed"),
+            (under_way, "running", "under way"),
+            (counts["warning"], "warning", "warning" if counts["warning"] == 1 else "warnings"),
+            (counts["passed"], "passed", "passed"),
         ]
         return [(tone, f"{number} {words}") for number, tone, words in found if number]
 
@@ -131,7 +131,9 @@ class Matrix:
 
     @cached_property
     def rows(self) -> list[Row]:
-        writer = _Writer(self.organisation, self._standings(), self._logins(), list(self.registries))
+        shown = {registry.pk for registry in self.registries}
+        others = [registry for registry in self._registries if registry.pk not in shown]
+        writer = _Writer(self.organisation, self._standings(), self._logins(), list(self.registries), others)
         return [Row(server, self._by_server[server.pk], writer.cells(server)) for server in self.servers]
 
     @cached_property
@@ -142,10 +144,6 @@ class Matrix:
             whole.chips += tally.chips
             whole.failed_logins += tally.failed_logins
         return whole
-
-    @property
-    def pairs(self) -> int:
-        return len(self._registries) * len(self._servers)
 
     def _ordered(self, things: list[Any], tallies: dict[str, Tally]) -> list[Any]:
         if self.wanted.only_problems:
@@ -180,18 +178,22 @@ class Matrix:
         rows = rows.filter(organisation=self.organisation)
         return rows.filter(registry__in=self._registries, server__in=self._servers) if self._is_narrowed else rows
 
-    def _on_page(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        return rows.filter(registry__in=list(self.registries), server__in=list(self.servers)).order_by()
+    def _on_page(self, rows: QuerySet[Any], problem: Q) -> QuerySet[Any]:
+        """What is in the page's columns; and of the other registries what is a problem, which a phone names."""
+        in_columns = Q(registry__in=list(self.registries))
+        return self._narrowed(rows).filter(in_columns | problem, server__in=list(self.servers)).order_by()
 
     def _standings(self) -> dict[Pair, tuple[Any, ...]]:
-        rows = self._on_page(Standing.objects.all()).values_list(
+        problem = IS_PROBLEM | Q(registry__in={registry for registry, _server in self._failed_logins})
+        rows = self._on_page(Standing.objects.all(), problem).values_list(
             "registry_id", "server_id", "last_test_id", CHIP, "last_test__verdict", "last_test__created_at",
             "last_test__credentials_mark",
         )  # fmt: skip
         return {(row[0], row[1]): row[2:] for row in rows}
 
     def _logins(self) -> dict[Pair, str]:
-        rows = self._on_page(Login.objects.all()).values_list("registry_id", "server_id", "state")
+        failed = Q(state=Login.State.FAILED)
+        rows = self._on_page(Login.objects.all(), failed).values_list("registry_id", "server_id", "state")
         return {(registry, server): state for registry, server, state in rows}
 
 
@@ -204,12 +206,10 @@ class _Writer:
         standings: dict[Pair, tuple[Any, ...]],
         logins: dict[Pair, str],
         registries: Collection[Registry],
+        others: Collection[Registry],
     ) -> None:
         self._standings, self._logins = standings, logins
-        self._registries = [
-            (registry.pk, registry.credentials_mark, escape(registry.name), registry.get_absolute_url())
-            for registry in registries
-        ]
+        self._registries, self._others = _parts(registries), _parts(others)
         some = "0"  # stands for an id, so that the address is looked up once
         address = reverse("registries:test_detail", kwargs={"organisation": organisation.slug, "test_id": some})
         self._tests = address.removesuffix(f"{some}/")
@@ -221,26 +221,36 @@ class _Writer:
         }
 
     def cells(self, server: Server) -> SafeString:
-        """The cells of a row. Made of ids, dates, words of ours and escaped names alone."""
-        return mark_safe("".join(self._cell(server.pk, *registry) for registry in self._registries))  # noqa: S308
+        """The cells of a row, and after them those that only a phone shows."""
+        cells = [self._cell(server.pk, *registry) for registry in self._registries]
+        cells += [
+            self._cell(server.pk, *registry, attribute=' class="elsewhere"')
+            for registry in self._others
+            if self._is_problem((registry[0], server.pk))
+        ]
+        return mark_safe("".join(cells))  # noqa: S308 - ids, dates, words of ours and escaped names
 
-    def _cell(self, server: str, registry: str, mark: str, name: str, address: str) -> str:
+    def _is_problem(self, pair: Pair) -> bool:
+        is_failed = pair in self._standings and self._standings[pair][1] in PROBLEMS
+        return is_failed or self._logins.get(pair) == Login.State.FAILED
+
+    def _cell(self, server: str, registry: str, mark: str, name: str, address: str, *, attribute: str = "") -> str:
         pair = (registry, server)
         login = self._logins.get(pair)
         login_mark = self._login_marks[login] if login else ""
         test, chip, verdict, at, tested_mark = self._standings.get(pair, (None, "never", "", None, ""))
-        label = f' data-label="{name}"' if chip in PROBLEMS or login == Login.State.FAILED else ""
-        if test is None:
-            return (
-                f'<td data-state="never"{label}><a href="{address}?server={server}">'
-                f"{self._marks['never']}{login_mark}</a></td>"
-            )
-        is_changed = tested_mark != mark
-        changed = _CHANGED if is_changed else ""
+        is_problem = self._is_problem(pair)
+        label = f' data-label="{name}"' if is_problem else ""
+        is_changed = bool(test) and tested_mark != mark
+        address = (
+            f'{self._tests}{test}/" title="{_title(chip, verdict, is_changed=is_changed)}'
+            if test
+            else (f"{address}?server={server}")
+        )
+        marks = f"{' data-problem' if is_problem else ''}{' data-changed' if is_changed else ''}"
         return (
-            f'<td data-state="{chip}"{label}{" data-changed" if is_changed else ""}><a href="{self._tests}{test}/"'
-            f' title="{_title(chip, verdict, is_changed=is_changed)}">{self._marks[chip]}{self._age(at)}{changed}'
-            f"{login_mark}</a></td>"
+            f'<td{attribute} data-state="{chip}"{marks}><a href="{address}"{label}>{self._marks[chip]}'
+            f"{self._age(at) if at else ''}{_CHANGED if is_changed else ''}{login_mark}</a></td>"
         )
 
     def _age(self, at: dt.datetime) -> str:
@@ -250,6 +260,11 @@ class _Writer:
         if seconds < HOUR:
             return f"{int(seconds // MINUTE)} min"
         return f"{int(seconds // HOUR)} h" if seconds < DAY else f"{int(seconds // DAY)} d"
+
+
+def _parts(registries: Collection[Registry]) -> list[tuple[str, str, str, str]]:
+    """What a cell needs of each registry."""
+    return [(row.pk, row.credentials_mark, escape(row.name), row.get_absolute_url()) for row in registries]
 
 
 def _aside(words: str) -> str:

@@ -26,6 +26,14 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """The failures of one registry (or server) with the same cause; `links` are (test id, the server or registry)."""
+
+    name: str
+    links: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Cause:
     """One sentence, and the tests that ended with it; of very many only the first are linked."""
 
@@ -34,8 +42,15 @@ class Cause:
     tests: list[Failed]
 
     @property
-    def shown(self) -> list[Failed]:
-        return self.tests[:MOST_LINKS]
+    def lines(self) -> list[Line]:
+        """By registry or by server, whichever are fewer."""
+        shown = self.tests[:MOST_LINKS]
+        by_registry = len({test.registry for test in shown}) <= len({test.server for test in shown})
+        lines: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for test in shown:
+            name, other = (test.registry, test.server) if by_registry else (test.server, test.registry)
+            lines[name].append((test.test_id, other))
+        return [Line(name, links) for name, links in lines.items()]
 
     @property
     def more(self) -> int:

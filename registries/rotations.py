@@ -1,7 +1,7 @@
 """New credentials for a registry in use: staged, tested on every server that uses it, and only then switched to.
 
 Until every one of those servers has logged in with them the old ones stay in force. Where one could not, they stay
-as well, and people see where it failed; the new ones are kept for an hour, to switch all the same or to try again.
+as well, and people see where it failed; the new ones are kept for an hour, to switch all the same.
 """
 
 import datetime as dt
@@ -14,7 +14,7 @@ from dokreg.encryption import SecretUnreadable
 from dokreg.scrub import scrub
 from organisations import audit
 from organisations.models import User
-from registries import alarms, batches, credentials, logins, tokens
+from registries import batches, credentials, testing, tokens, verdicts
 from registries.credentials import DockerLogin
 from registries.kinds.methods import Minted, MintFailed
 from registries.models import Login, Registry, RegistryTest, Rotation, TestBatch
@@ -28,7 +28,7 @@ State = Rotation.State
 KEPT_FOR = dt.timedelta(hours=1)
 RESEND_AFTER = dt.timedelta(seconds=60)  # longer than minting may take
 UNDER_WAY = (State.STAGED, State.TESTING)
-UNFINISHED = (RegistryTest.State.QUEUED, RegistryTest.State.RUNNING)
+UNFINISHED = {RegistryTest.State.QUEUED, RegistryTest.State.RUNNING}
 WIPED = {"password": None, "token": None, "expires_at": None}
 
 
@@ -55,7 +55,7 @@ def to_show(registry: Registry) -> Rotation | None:
 def stage(*, registry: Registry, by: User) -> Rotation:
     """Stage the credentials that stand on a registry's instance, which is not saved with them.
 
-    Takes the place of a rotation that is under way, or waits for a decision.
+    Takes the place of a rotation that is under way, or waits for a decision. Raises SecretUnreadable.
     """
     password = registry.open_password()
     with transaction.atomic():
@@ -78,18 +78,18 @@ def stage(*, registry: Registry, by: User) -> Rotation:
 
 
 def end_all(registry: Registry) -> None:
-    """Discard what is staged for a registry."""
+    """Forget what is staged for a registry."""
     for rotation in registry.rotations.filter(Q(state__in=UNDER_WAY) | Q(expires_at__isnull=False)):
-        discard(rotation)
+        _forget(rotation)
 
 
-def discard(rotation: Rotation) -> None:
-    """Forget staged credentials; the old ones stay."""
+def discard(rotation: Rotation) -> bool:
+    """Forget staged credentials; the old ones stay. False if they have been switched to, or are gone already."""
     with transaction.atomic():
-        Rotation.objects.filter(pk=rotation.pk).exclude(state=State.SWITCHED).update(
-            state=State.DISCARDED, finished_at=timezone.now(), **WIPED
-        )
-        rotation.tests.filter(state=RegistryTest.State.QUEUED, sent_at=None).delete()
+        is_discarded = _forget(rotation)
+        if is_discarded:
+            audit.record("discarded new credentials", rotation.registry)
+    return is_discarded
 
 
 def prepare(rotation_id: str) -> None:
@@ -98,7 +98,9 @@ def prepare(rotation_id: str) -> None:
     waits = Q(sent_at=None) | Q(sent_at__lte=now - RESEND_AFTER)
     if not Rotation.objects.filter(waits, pk=rotation_id, state=State.STAGED).update(sent_at=now):
         return
-    rotation = Rotation.objects.select_related("registry__organisation", "asked_by").get(pk=rotation_id)
+    rotation = Rotation.objects.select_related("registry__organisation", "asked_by").filter(pk=rotation_id).first()
+    if rotation is None:
+        return  # deleted at this moment, with its registry
     try:
         what = credentials.staged(rotation)
         minted = what.mint() if what.method else None
@@ -110,16 +112,17 @@ def prepare(rotation_id: str) -> None:
         return
     with transaction.atomic():
         if minted is not None:
-            rotation.token = minted.secret
+            rotation.token, rotation.username = minted.secret, minted.username
         changed = Rotation.objects.filter(pk=rotation_id, state=State.STAGED).update(
             state=State.TESTING,
             token=rotation.token,
-            username=minted.username if minted else rotation.username,
+            username=rotation.username,
             token_issued_at=minted.issued_at if minted else None,
             token_expires_at=minted.expires_at if minted else None,
         )
         if changed:
             _plan_tests(rotation)
+    settle(rotation_id)  # if nothing uses the registry any more, nothing is to be tested
 
 
 def after(test: RegistryTest) -> None:
@@ -129,32 +132,30 @@ def after(test: RegistryTest) -> None:
 
 
 def settle(rotation_id: str) -> None:
-    """Switch once every test has passed; keep the old credentials once one has not."""
+    """Switch once every server that uses the registry has passed; keep the old credentials once one has not."""
     with transaction.atomic():
-        rotation = (
-            Rotation.objects.select_for_update(of=("self",))
-            .select_related("registry__organisation", "asked_by")
-            .filter(pk=rotation_id, state=State.TESTING)
-            .first()
-        )
-        if rotation is None or rotation.tests.filter(state__in=UNFINISHED).exists():
+        rotation = _locked(rotation_id)
+        if rotation is None or rotation.state != State.TESTING:
             return
-        if rotation.tests.exclude(state=RegistryTest.State.PASSED).exists():
-            _keep_old(rotation, None)
+        ended_as = dict(rotation.tests.values_list("server", "state"))
+        if not UNFINISHED.isdisjoint(ended_as.values()):
+            return
+        servers = _places(rotation.registry)
+        untested = [server.name for server in servers if server.pk not in ended_as]
+        if untested:
+            _keep_old(rotation, verdicts.not_tested(servers=", ".join(untested)))
+        elif all(ended_as[server.pk] == RegistryTest.State.PASSED for server in servers):
+            with audit.acting(rotation.asked_by):
+                _switch(rotation, by=rotation.asked_by)
         else:
-            _switch(rotation, by=rotation.asked_by)
+            _keep_old(rotation, None)
 
 
 def switch_anyway(rotation: Rotation, *, by: User) -> bool:
     """Switch although not every server could log in; False if it cannot be any more."""
     with transaction.atomic():
-        found = (
-            Rotation.objects.select_for_update(of=("self",))
-            .select_related("registry__organisation")
-            .filter(pk=rotation.pk, state=State.KEPT, expires_at__gt=timezone.now())
-            .first()
-        )
-        if found is None:
+        found = _locked(rotation.pk)
+        if found is None or found.state != State.KEPT or found.expires_at is None or found.expires_at <= timezone.now():
             return False
         _switch(found, by=by)
     return True
@@ -181,7 +182,11 @@ def _plan_tests(rotation: Rotation) -> None:
     """A test of the staged credentials on each server; they are no tests of the registry until it is switched."""
     servers = _places(rotation.registry)
     batch = TestBatch.objects.create(
-        organisation=rotation.organisation, registry=rotation.registry, asked_by=rotation.asked_by, total=len(servers)
+        organisation=rotation.organisation,
+        registry=rotation.registry,
+        rotation=rotation,
+        asked_by=rotation.asked_by,
+        total=len(servers),
     )
     RegistryTest.objects.bulk_create(
         RegistryTest(
@@ -204,20 +209,51 @@ def _plan_tests(rotation: Rotation) -> None:
     transaction.on_commit(batches.pump)
 
 
+def _forget(rotation: Rotation) -> bool:
+    """Discard a rotation, with the tests that no worker has begun; False if it is switched or discarded already."""
+    waiting = Q(state__in=UNDER_WAY) | Q(state=State.KEPT)
+    forgotten = Rotation.objects.filter(waiting, pk=rotation.pk).update(
+        state=State.DISCARDED, finished_at=timezone.now(), **WIPED
+    )
+    if forgotten:
+        rotation.tests.filter(state=RegistryTest.State.QUEUED).delete()
+    return bool(forgotten)
+
+
+def _locked(rotation_id: str) -> Rotation | None:
+    """A rotation and its registry as they are now, which nobody else changes during this transaction.
+
+    The registry is locked first, as by everybody who changes its credentials.
+    """
+    registries = Registry.objects.select_for_update(of=("self",)).select_related("organisation")
+    registry = registries.filter(rotations=rotation_id).first()
+    if registry is None:
+        return None
+    rotations = registry.rotations.select_for_update(of=("self",)).select_related("asked_by")
+    return rotations.filter(pk=rotation_id).first()
+
+
 def _switch(rotation: Rotation, *, by: User | None) -> None:
-    registry = rotation.registry
-    registry.url, registry.username = rotation.url, rotation.username
+    registry, new = rotation.registry, credentials.staged(rotation)
+    is_same_secret = _is_stored(registry, new.password)
+    registry.url, registry.username = new.url, new.username
     registry.method, registry.account = rotation.method, rotation.account
     registry.secret_ends_on = rotation.secret_ends_on
-    registry.password = rotation.password.reveal() if rotation.password else None
-    credentials.take(registry, secret_is_new=True)
+    registry.password = new.password or None
+    credentials.take(registry, secret_is_new=not is_same_secret)
     _take_token(registry, rotation)
     registry.save(update_fields=credentials.COLUMNS)
     Rotation.objects.filter(pk=rotation.pk).update(state=State.SWITCHED, finished_at=timezone.now(), **WIPED)
-    rotation.tests.update(registry=registry, credentials_mark=registry.credentials_mark)
-    alarms.credentials_saved(registry)
+    testing.adopt(registry=registry, tests=list(rotation.tests.order_by("created_at")))
     audit.record("switched to new credentials", registry, actor=by)
-    logins.renew(registry)
+    tokens.begin_with(registry)
+
+
+def _is_stored(registry: Registry, secret: str) -> bool:
+    try:
+        return registry.open_password() == secret
+    except SecretUnreadable:
+        return False
 
 
 def _take_token(registry: Registry, rotation: Rotation) -> None:
@@ -242,7 +278,7 @@ def _keep_old(rotation: Rotation, verdict: Verdict | None, *, words: str = "") -
         words=words,
     )
     if changed:
-        audit.record("kept the old credentials", rotation.registry, actor=rotation.asked_by)
+        audit.record("kept the old credentials", rotation.registry, actor=None)
 
 
 def _send(rotation: Rotation) -> None:

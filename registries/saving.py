@@ -3,14 +3,13 @@
 from django.db import transaction
 from django.utils import timezone
 
-from dokreg.encryption import SecretUnreadable
 from organisations.deletion import delete_unless_used
 from organisations.models import Organisation, User
-from registries import alarms, credentials, logins, rotations, testing, tokens
-from registries.models import DRAFT_LIFE, Draft, Registry, Rotation, TokenRefresh
+from registries import credentials, logins, rotations, testing, tokens
+from registries.models import DRAFT_LIFE, Draft, Registry, Rotation
 
+# What is no part of the credentials. Not the other columns of a row that a worker may be writing to at this moment.
 PLAIN_COLUMNS = ("kind", "name", "image_prefix", "server")
-SAME_SECRET_COLUMNS = ("password", "secret_ends_on", "secret_changed_at")
 
 
 def save_registry(*, registry: Registry, password: str | None, by: User) -> Rotation | None:
@@ -18,55 +17,59 @@ def save_registry(*, registry: Registry, password: str | None, by: User) -> Rota
 
     New credentials of a registry that servers are logged in with are not saved but staged: the rotation answered is
     tested on each of those servers first. Everything else is saved at once. Tests that the person made of exactly
-    these credentials count as the registry's from then on.
+    these credentials count as the registry's from then on. Raises SecretUnreadable.
     """
-    before = Registry.objects.filter(pk=registry.pk).first()
-    if password is not None:
-        registry.password = password
-    if registry.minting is not None and not registry.minting.needs_secret:
-        registry.password = None
-    is_new = before is None or _mark_of(registry) != before.credentials_mark
-    if before is not None and is_new and rotations.is_in_use(before):
-        registry.save(update_fields=PLAIN_COLUMNS)
-        return rotations.stage(registry=registry, by=by)
     with transaction.atomic():
-        if is_new:
-            credentials.take(registry, secret_is_new=password is not None)
-        elif password is not None:
-            registry.secret_changed_at = timezone.now()
-        # Not the other columns of a row that a worker may be writing to at this moment.
-        columns = [
-            *PLAIN_COLUMNS,
-            *(credentials.COLUMNS if is_new else ["password", "secret_ends_on", "secret_changed_at"]),
-        ]
-        registry.save(update_fields=None if before is None else columns)
+        before = Registry.objects.select_for_update().filter(pk=registry.pk).first()
+        if password is not None:
+            registry.password = password
+        elif before is not None:
+            registry.password = before.password  # it may have been switched since the form was opened
+        if registry.minting is not None and not registry.minting.needs_secret:
+            registry.password = None
+        if before is not None and not _has_new_credentials(registry, before, password):
+            _save_rest(registry, is_given_anew=password is not None, by=by)
+            return None
+        if before is not None and rotations.is_in_use(before):
+            registry.save(update_fields=PLAIN_COLUMNS)
+            logins.rename(registry)
+            return rotations.stage(registry=registry, by=by)
+        credentials.take(registry, secret_is_new=password is not None)
+        registry.save(update_fields=None if before is None else [*PLAIN_COLUMNS, *credentials.COLUMNS])
         testing.adopt_tests(registry=registry, by=by)
-        if is_new:
-            rotations.end_all(registry)
-            _begin_with(registry)
+        rotations.end_all(registry)
+        tokens.begin_with(registry)
     return None
 
 
-def _mark_of(registry: Registry) -> str:
-    """What tells the credentials on the row, saved or not, from others; "" if the secret cannot be opened."""
-    try:
-        return credentials.stored(registry).mark
-    except SecretUnreadable:
-        return ""
+def _has_new_credentials(registry: Registry, before: Registry, password: str | None) -> bool:
+    """Whether what stands on the instance is not what is stored; a kept secret need not be opened for that."""
+    if password is not None:
+        return credentials.stored(registry).mark != before.credentials_mark
+    return any(getattr(registry, name) != getattr(before, name) for name in ("url", "username", "method", "account"))
 
 
-def _begin_with(registry: Registry) -> None:
-    """New credentials are saved: mint the first token, log servers in anew, forget what was wrong with the old."""
-    alarms.credentials_saved(registry)
-    if registry.method:
-        tokens.ask(registry=registry, reason=TokenRefresh.Reason.SAVED)
-    else:
-        logins.renew(registry)
+def _save_rest(registry: Registry, *, is_given_anew: bool, by: User) -> None:
+    """Save what is no part of the credentials.
+
+    Whoever gives the stored ones anew wants no others any more, and wants them tried again.
+    """
+    columns = [*PLAIN_COLUMNS, "secret_ends_on"]
+    if is_given_anew:
+        registry.secret_changed_at = timezone.now()
+        columns.append("secret_changed_at")
+        rotations.end_all(registry)
+    registry.save(update_fields=columns)
+    logins.rename(registry)
+    testing.adopt_tests(registry=registry, by=by)
+    if is_given_anew:
+        tokens.begin_anew(registry)
 
 
 def delete_registry(*, registry: Registry) -> None:
     """Delete a registry with its history, and log its servers out; raises organisations.deletion.StillUsed."""
     with transaction.atomic():
+        Registry.objects.select_for_update().filter(pk=registry.pk).first()
         rotations.end_all(registry)
         logins.release(registry)
         delete_unless_used(registry)

@@ -44,7 +44,8 @@ def dispatch_refreshes() -> None:
 
 @shared_task
 def sweep_token_refreshes() -> None:
-    runs.sweep(TokenRefresh, refresh_token)
+    if runs.sweep(TokenRefresh, refresh_token):
+        tokens.dispatch()  # what a dead worker left is still due
     tokens.prune()
 
 
@@ -55,6 +56,7 @@ def sync_logins(server_id: str) -> None:
 
 @shared_task
 def sweep_logins() -> None:
+    logins.wake()
     logins.dispatch()
 
 

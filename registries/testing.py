@@ -57,13 +57,19 @@ def planned(*, registry: Registry, server: Server | None, image: str = "", asked
 def adopt_tests(*, registry: Registry, by: User) -> None:
     """Count the person's tests of exactly these credentials, made before saving, as the registry's."""
     mark = registry.credentials_mark
-    tests = RegistryTest.objects.of(registry.organisation)
-    adopted = list(tests.filter(registry=None, asked_by=by, credentials_mark=mark).order_by("created_at"))
-    tests.filter(pk__in=[test.pk for test in adopted]).update(registry=registry)
-    for test in adopted:
+    tests = RegistryTest.objects.of(registry.organisation).filter(registry=None, asked_by=by, credentials_mark=mark)
+    adopt(registry=registry, tests=list(tests.order_by("created_at")))
+
+
+def adopt(*, registry: Registry, tests: list[RegistryTest]) -> None:
+    """Count tests of exactly a registry's present credentials, oldest first, as tests of the registry."""
+    mark = registry.credentials_mark
+    ids = [test.pk for test in tests]
+    RegistryTest.objects.filter(pk__in=ids).update(registry=registry, credentials_mark=mark)
+    for test in tests:
         test.registry = registry
-    standings.note_on_servers(adopted)
-    newest = tests.filter(registry=registry, credentials_mark=mark).first()
+    standings.note_on_servers(tests)
+    newest = RegistryTest.objects.filter(registry=registry, credentials_mark=mark).first()
     if newest is not None:
         Registry.objects.filter(pk=registry.pk).update(last_test=newest)
 

@@ -39,6 +39,7 @@ JITTER = 0.1  # of that, so that what was saved together is not due together
 # With less than this left, or this part of its life, a token is not handed to anybody any more.
 MARGIN, MARGIN_OF_LIFE = dt.timedelta(minutes=10), 0.15
 FIRST_PAUSE, LONGEST_PAUSE = dt.timedelta(seconds=30), dt.timedelta(minutes=15)
+LONGEST_WISH = dt.timedelta(hours=1)  # of a cloud, about when to come again
 # A cloud may need this long to know a key that was just made; until then "unknown key" is no final word.
 NEW_KEY = dt.timedelta(minutes=2)
 LOOK_EVERY_SECONDS = 0.1
@@ -68,6 +69,25 @@ def ask(*, registry: Registry, reason: str, asked_by: User | None = None) -> Tok
                 audit.record("asked for a token", registry, actor=asked_by)
             runs.send(refresh_token, refresh)
     return refresh
+
+
+def begin_with(registry: Registry) -> None:
+    """New credentials are saved: forget what was wrong with the old ones, and have the servers log in anew.
+
+    Where tokens are minted that follows the first one, unless it is there already.
+    """
+    alarms.credentials_saved(registry)
+    if registry.method and not registry.has_token:
+        ask(registry=registry, reason=TokenRefresh.Reason.SAVED)
+    else:
+        logins.renew(registry)
+
+
+def begin_anew(registry: Registry) -> None:
+    """Somebody thinks that the stored credentials are right now: what had stopped trying with them tries again."""
+    if registry.is_refresh_stopped:
+        ask(registry=registry, reason=TokenRefresh.Reason.SAVED)
+    logins.retry(registry)
 
 
 def dispatch() -> int:
@@ -254,7 +274,8 @@ def _note_failure(
     verdict = verdict or host_verdicts.internal_error()
     is_final = verdict.permanent and timezone.now() - registry.secret_changed_at > NEW_KEY
     usual = pause(registry.refresh_failures, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
-    wait = dt.timedelta(seconds=retry_after) if retry_after else usual
+    wished = dt.timedelta(seconds=min(retry_after or 0, LONGEST_WISH.total_seconds()))
+    wait = max(usual, wished)
     with transaction.atomic(savepoint=False):
         if not runs.finish(refresh, verdict, failed=True):
             return False

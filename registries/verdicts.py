@@ -511,6 +511,17 @@ def accepts_any_password(*, host: str) -> Verdict:
     )
 
 
+def not_tested(*, servers: str) -> Verdict:
+    """New credentials were not tried on every server that uses the registry."""
+    return Verdict(
+        "not_tested",
+        f"The new credentials were not tested on {servers}, where the registry is used.",
+        "Switch all the same, or enter the new credentials once more.",
+        permanent=True,
+        subject="dokreg",
+    )
+
+
 def clean_output(text: str) -> str:
     """Docker's output without what is always there and says nothing about a failure.
 

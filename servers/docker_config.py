@@ -98,14 +98,15 @@ def remove_login(host: Host, *, registry: str, folder: str, on_stage: OnStage) -
     on_stage(_passed("gone", since))
 
 
-def read_logins(host: Host, *, folder: str = "") -> list[FoundLogin]:
+def read_logins(host: Host, *, folder: str = "", on_stage: OnStage | None = None) -> list[FoundLogin]:
     """What logins a config holds, those in its credential helpers too; raises ConfigProblem and ssh.SSHProblem.
 
+    The only stage is `shell`.
     Needs no Docker on the host. A login in a helper that gives no answer is found without username and password, as
     far as the config itself names it.
     """
     config = Config(host, _checked(folder))
-    config.look()
+    config.look(on_stage)
     found = [_found(key, entry, folder) for key, entry in config.auths.items() if _holds_login(entry)]
     in_helpers = (_found_in_helper(config, *place) for place in _places_in_helpers(config))
     found += [login for login in in_helpers if login is not None]

@@ -73,7 +73,12 @@ class Ladder:
 
     @property
     def has_failed(self) -> bool:
-        return any(rung["state"] == "failed" for rung in self.rungs)
+        return self.failed_rung is not None
+
+    @property
+    def failed_rung(self) -> Rung | None:
+        """The rung at which it ended."""
+        return next((rung for rung in self.rungs if rung["state"] == "failed"), None)
 
     @property
     def place(self) -> str:

@@ -19,7 +19,7 @@ LEASE = dt.timedelta(seconds=2 * TEST_DEADLINE + 30)  # a login takes two script
 
 def take(server_id: str) -> str | None:
     """The word by which the turn is prolonged and given back; None if somebody has it, or the server is gone."""
-    if not _has_row(server_id):
+    if not has_row(server_id):
         return None
     now = timezone.now()
     turn = ConfigTurn.objects.filter(pk=server_id).first()
@@ -43,7 +43,7 @@ def give_back(server_id: str, claim: str) -> bool:
     return bool(mine.update(claim="", worker="", lease_until=None))
 
 
-def _has_row(server_id: str) -> bool:
+def has_row(server_id: str) -> bool:
     """Whether there is a row for the turns of this server; it is made if there is a server."""
     if ConfigTurn.objects.filter(pk=server_id).exists():
         return True

@@ -1,7 +1,10 @@
 """What every test shares: the people, the table of pages, the lab, and settings that make tests quick."""
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
+
+from dokreg import health
 
 pytest_plugins = ["tests.people", "tests.pages", "tests.lab.fixtures"]
 
@@ -13,3 +16,9 @@ def _quick_settings(settings: Settings) -> None:
     settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
     settings.WHITENOISE_AUTOREFRESH = True  # else it warns of the missing folder
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _young_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test sees a dokreg that has just started: no page complains yet that no worker beats."""
+    monkeypatch.setattr(health, "STARTED_AT", timezone.now())

@@ -48,7 +48,7 @@ class Owner(Visitor):
             return self.ladder(found[1].replace("&amp;", "&"))
         return page.text
 
-    def test_draft(self, **values: str) -> Page:
+    def test_draft(self, *, kind: str = "generic", **values: str) -> Page:
         """Press Test in the form of a new registry."""
-        self.get("/acme/settings/registries/add/generic/")
-        return self.htmx_post("/acme/settings/registries/add/generic/test/", **values)
+        self.get(f"/acme/settings/registries/add/{kind}/")
+        return self.htmx_post(f"/acme/settings/registries/add/{kind}/test/", **values)

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -14,8 +15,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
+from celery import Celery
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 90.0
@@ -94,6 +97,62 @@ class Running:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """What a query of its database answers."""
+        with contextlib.closing(self._database()) as database:
+            return database.execute(statement, values).fetchall()
+
+    def column(self, statement: str, *values: object) -> list[Any]:
+        """The first column of that."""
+        return [row[0] for row in self.rows(statement, *values)]
+
+    def change(self, statement: str, *values: object) -> int:
+        """Change rows behind its back, such as a time that would have to be waited for; how many they were."""
+        with contextlib.closing(self._database()) as database, database:
+            return database.execute(statement, values).rowcount
+
+    def _database(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.data / "dokreg.sqlite3", timeout=20)
+
+    def run_module(self, name: str, wanted: object) -> str:
+        """Run a module of the tests that writes to its database, with something for stdin as JSON; what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", name],
+            cwd=ROOT,
+            env=os.environ | {"DOKREG_DATA": str(self.data), "DJANGO_SETTINGS_MODULE": "dokreg.settings"},
+            input=json.dumps(wanted),
+            text=True,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        return done.stdout
+
+    def send(self, task: str) -> None:
+        """Hand a task to its broker, as beat does it when its time has come."""
+        found = re.search(r"/\S+broker\.sock", _command(self.service("broker.sock")))
+        assert found, self.output
+        with Celery("beside", broker=f"redis+socket://{found[0]}", set_as_current=False) as beside:
+            beside.conf.task_default_queue = "default"
+            beside.send_task(task, ignore_result=True)
+
+    @contextlib.contextmanager
+    def beside(self, *arguments: str) -> Iterator[psutil.Process]:
+        """One more process of Celery with the same environment: `beside("beat")`, `beside("worker", …)`."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "celery", "--app", "dokreg", "--quiet", *arguments],
+            cwd=ROOT,
+            env=self.environment | {"DOKREG_ALLOW_LOOPBACK": "true"},
+            start_new_session=True,
+        )
+        try:
+            yield psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            finally:
+                process.kill()
 
     def processes(self) -> list[psutil.Process]:
         """The supervisor and everything below it."""

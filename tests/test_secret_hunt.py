@@ -8,13 +8,24 @@ from typing import NamedTuple
 import pytest
 
 from tests.lab import sshd
+from tests.lab.aws import Aws
 from tests.lab.impostors import HttpImpostor, denying
 from tests.lab.registry import BearerRegistry
 from tests.lab.watch import Watch, encodings, files_with, watching
 from tests.owner import PASSWORD, Owner
 from tests.running import Running, running
 
-SECRETS = {"right": "marked-right-secret", "wrong": "marked-wrong-secret", "pasted": "marked-pasted-secret"}
+SECRETS = {
+    "right": "marked-right-secret",
+    "wrong": "marked-wrong-secret",
+    "pasted": "marked-pasted-secret",
+    "new": "marked-new-secret",
+    "foreign": "marked-foreign-secret",
+    "access key": "marked/secret+access+key/of/forty/letters",
+    "channel": "marked-channel-token",
+}
+ECR_HOST = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+KEY_ID = "AKIAIOSFODNN7EXAMPLE"
 UNDERSTOOD = "docker login -u marked -p marked-pasted-secret registry.example.com"
 
 
@@ -23,7 +34,7 @@ class Hunt(NamedTuple):
 
     dokreg: Running
     owner: Owner
-    key: str
+    others: list[str]  # a part of the SSH key, and every token that was minted
     watch: Watch
     answers: list[str]
 
@@ -32,16 +43,20 @@ class Hunt(NamedTuple):
 def hunt(
     tmp_path_factory: pytest.TempPathFactory, server_one: sshd.Server, bearer_registry: BearerRegistry
 ) -> Iterator[Hunt]:
-    bearer_registry.tokens.passwords["marked"] = SECRETS["right"]
-    with running(tmp_path_factory.mktemp("hunt") / "data") as dokreg:
+    bearer_registry.tokens.passwords |= {"marked": SECRETS["right"], "by-hand": SECRETS["foreign"]}
+    data = tmp_path_factory.mktemp("hunt") / "data"
+    with Aws() as cloud, running(data, DOKREG_AWS_ENDPOINT_URL=cloud.url) as dokreg:
         dokreg.wait_until_healthy()
         answers: list[str] = []
         with watching(*SECRETS.values(), PASSWORD) as watch:
             owner = Owner(dokreg)
             server_id = owner.add_server("web-1", server_one)
             answers += _work(owner, bearer_registry.host, server_id)
+            answers += _mint(owner, cloud)
+            answers += _stay_logged_in(owner, bearer_registry.host, server_id, server_one)
+            answers.append(_be_told(owner))
         middle = server_one.private_key.splitlines()[2]
-        yield Hunt(dokreg, owner, middle, watch, answers)
+        yield Hunt(dokreg, owner, [middle, *cloud.all_tokens()], watch, answers)
 
 
 def _work(owner: Owner, host: str, server_id: str) -> list[str]:
@@ -68,10 +83,61 @@ def _work(owner: Owner, host: str, server_id: str) -> list[str]:
     return answers
 
 
+def _mint(owner: Owner, cloud: Aws) -> list[str]:
+    """Mint a token, and be refused the next one."""
+    add = "/acme/settings/registries/add/ecr/"
+    form = {"url": ECR_HOST, "method": "access_key", "account_access_key_id": KEY_ID}
+    secret = SECRETS["access key"]
+    owner.get(add)
+    page = owner.test_draft(kind="ecr", **form, password=secret)
+    answers = [page.text, owner.ladder(page.match(r'hx-get="([^"]+)"'))]
+    saved = owner.post(add, **form, name="Minted", password=secret)
+    answers.append(owner.wait_until(saved.address, "Refresh due").text)
+    cloud.revoked.add(KEY_ID)
+    owner.post(f"{saved.address}refresh/")
+    return [*answers, owner.wait_until(saved.address, "own words").text]
+
+
+def _stay_logged_in(owner: Owner, host: str, server_id: str, server: sshd.Server) -> list[str]:
+    """Log a server in, find it and what somebody did by hand, fail to change the secret, and log out again."""
+    by_hand = f"docker login --username by-hand --password-stdin localhost:{host.rpartition(':')[2]}"
+    assert server.ssh(by_hand, stdin=SECRETS["foreign"]).returncode == 0
+    listed = owner.get("/acme/settings/registries/")
+    registry = listed.match(r'href="([^"]+)">Marked<')
+    logins = f"/acme/settings/registries/servers/{server_id}/"
+    owner.post(f"{registry}logins/", servers=server_id)
+    answers = [owner.wait_until(registry, 'data-state="held"').text]
+    owner.post(f"{logins}check/")
+    answers.append(owner.wait_until(logins, 'data-state="foreign"').text)
+    found = answers[-1].partition('data-state="foreign"')[2]
+    foreign = re.findall(r'name="host" type="hidden" value="([^"]+)"', found)[0]
+    owner.post(f"{logins}adopt/", host=foreign, folder="", registry="")
+    draft = owner.wait_until(logins, "Go on to the form").match(r'href="([^"]+draft=[^"]+)"')
+    answers.append(owner.get(draft).text)
+    owner.get(f"{registry}edit/")
+    owner.post(
+        f"{registry}edit/", name="Marked", url=host, username="marked", password=SECRETS["new"], server=server_id
+    )
+    answers.append(owner.wait_until(registry, "Not every server could log in").text)
+    owner.post(f"{registry}logins/")
+    owner.wait_until(registry, "Stay logged in", without='data-state="held"')
+    owner.post(f"{logins}remove/", host=foreign, folder="")
+    owner.wait_until(logins, "Docker logins", without='data-state="leaving"')
+    return answers
+
+
+def _be_told(owner: Owner) -> str:
+    owner.get("/acme/settings/notifications/add/")
+    address = f"json://:{SECRETS['channel']}@chat.example.com/{SECRETS['channel']}"
+    return owner.post("/acme/settings/notifications/add/", name="Chat", how="apprise", address=address).text
+
+
 def found_in(text: str, hunt: Hunt) -> list[str]:
     """The marked secrets in a text, as they are or in base64."""
     return [
-        secret for secret in (*SECRETS.values(), hunt.key) if any(form in text.encode() for form in encodings(secret))
+        secret
+        for secret in (*SECRETS.values(), *hunt.others)
+        if any(form in text.encode() for form in encodings(secret))
     ]
 
 
@@ -98,7 +164,8 @@ def test_no_page_holds_one(hunt: Hunt) -> None:
         assert page.status < 500, path
         assert found_in(page.text, hunt) == [], path
         waiting += [link for link in re.findall(r'href="(/[^"?#]+)', page.text) if not link.startswith("/static/")]
-    assert len(seen) > 40
+    assert len(seen) > 50
+    assert "/acme/settings/notifications/" in seen
 
 
 def test_no_process_holds_one(hunt: Hunt) -> None:
@@ -109,7 +176,7 @@ def test_no_file_of_dokreg_holds_one(hunt: Hunt) -> None:
     files = [path for path in hunt.dokreg.data.rglob("*") if path.is_file() and "static" not in path.parts]
     assert {path.name for path in files} >= {"dokreg.sqlite3", "fernet_keys"}
     texts = {path: path.read_bytes() for path in files}
-    forms = [form for secret in (*SECRETS.values(), hunt.key) for form in encodings(secret)]
+    forms = [form for secret in (*SECRETS.values(), *hunt.others) for form in encodings(secret)]
     assert [path for path, text in texts.items() if any(form in text for form in forms)] == []
 
 

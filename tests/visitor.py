@@ -10,6 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 
 NO_NEWS = 204
+Values = dict[str, str | list[str]]
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,15 @@ class Visitor:
     def get(self, path: str, *, htmx: bool = False) -> Page:
         return self._open(path, None, htmx=htmx)
 
-    def post(self, path: str, /, **values: str) -> Page:
+    def post(self, path: str, /, **values: str | list[str]) -> Page:
         """Post a form; the CSRF token comes from the page that was visited last."""
         return self._post(path, values, htmx=False)
 
-    def htmx_post(self, path: str, /, **values: str) -> Page:
+    def htmx_post(self, path: str, /, **values: str | list[str]) -> Page:
         """The same as htmx does it, which gets a part of a page."""
         return self._post(path, values, htmx=True)
 
-    def _post(self, path: str, values: dict[str, str], *, htmx: bool) -> Page:
+    def _post(self, path: str, values: Values, *, htmx: bool) -> Page:
         return self._open(path, values | {"csrfmiddlewaretoken": self._token}, htmx=htmx)
 
     def sign_in(self, username: str, password: str) -> Page:
@@ -64,9 +65,17 @@ class Visitor:
             page = page if news.status == NO_NEWS else news
         return page.text
 
-    def _open(self, path: str, values: dict[str, str] | None, *, htmx: bool) -> Page:
+    def wait_until(self, path: str, words: str, *, without: str = "", seconds: float = 30) -> Page:
+        """The page once it has the words, and no longer what it is to be without."""
+        end = time.monotonic() + seconds
+        while words not in (page := self.get(path)).text or (without and without in page.text):
+            assert time.monotonic() < end, f"{words} is not in {path}:\n{page.text}"
+            time.sleep(0.2)
+        return page
+
+    def _open(self, path: str, values: Values | None, *, htmx: bool) -> Page:
         address = urllib.parse.urljoin(self.url + "/", path)
-        data = None if values is None else urllib.parse.urlencode(values).encode()
+        data = None if values is None else urllib.parse.urlencode(values, doseq=True).encode()
         headers = {"Referer": self.url, "Accept-Encoding": "identity"} | ({"HX-Request": "true"} if htmx else {})
         request = urllib.request.Request(address, data=data, headers=headers)
         try:

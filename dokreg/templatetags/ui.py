@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 register = template.Library()
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+SOON = 3
 DAYS_IN_WORDS = 30
 
 # What a run, a rung or a host key may be → the icon and the word that show it, next to the colour.
@@ -86,7 +87,7 @@ def ago(at: dt.datetime | None) -> str:
     if distance is None:
         return date_format(timezone.localtime(at), "j M Y")
     if not distance:
-        return "just now"
+        return "just now" if seconds > -SOON else "in a moment"
     return f"{distance} ago" if seconds > 0 else f"in {distance}"
 
 

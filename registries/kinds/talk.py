@@ -58,6 +58,8 @@ def ask(
         raise TooLate from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         reason = _reason(error)
+    except (ImportError, OSError, ValueError):  # from making the client: HTTPS_PROXY, SSL_CERT_FILE
+        reason = "the proxy or the certificates that dokreg's environment names cannot be used"
     raise Unreachable(reason)
 
 

@@ -8,7 +8,7 @@ from registries.models.registry import Registry
 
 
 class Alarm(OwnedByOrganisation):
-    """Something is wrong with a registry: raised once, cleared once; at most one of a kind is open for a registry."""
+    """Something is wrong with a registry: raised once, cleared once; at most one of a kind is open at a place."""
 
     class Kind(models.TextChoices):
         REFRESH_FAILING = "refresh_failing", "Refreshing fails"
@@ -29,7 +29,9 @@ class Alarm(OwnedByOrganisation):
         ordering = ["-created_at"]
         constraints = [
             models.UniqueConstraint(
-                fields=["registry", "kind"], condition=Q(cleared_at__isnull=True), name="one_open_alarm_of_a_kind"
+                fields=["registry", "kind", "place"],
+                condition=Q(cleared_at__isnull=True),
+                name="one_open_alarm_of_a_kind",
             )
         ]
 

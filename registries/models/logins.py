@@ -12,8 +12,9 @@ from servers.models import Run, Server
 class Login(OwnedByOrganisation):
     """That a server stays logged in to a registry, in the Docker config of its SSH user.
 
-    The row outlives its registry until the server is logged out. `url`, `username` and `mark` are what the server was
-    last logged in with, not what the registry says now.
+    The row outlives its registry until the server is logged out. `url`, `folder`, `username` and `mark` are what the
+    server was last logged in with, not what the registry says now; before the first login succeeds, with what it is
+    being tried (then `mark` is empty while it is certain that nothing is there).
     """
 
     class State(models.TextChoices):
@@ -63,6 +64,11 @@ class Login(OwnedByOrganisation):
         return self.state == self.State.LEAVING
 
     @property
+    def may_be_there(self) -> bool:
+        """Whether the server may hold its entry: it does, or a try to put it there was cut off."""
+        return self.logged_in_at is not None or bool(self.mark)
+
+    @property
     def is_busy(self) -> bool:
         """Whether something is about to be done that has not failed before."""
         return self.due_at is not None and not self.failures
@@ -76,9 +82,9 @@ class Login(OwnedByOrganisation):
 class ConfigCheck(Run):
     """A look into a server's Docker config: which logins it really holds.
 
-    `findings` are `{"host", "username", "folder", "state", "registry"}`, a state being `held`, `outdated`, `missing`,
-    `foreign` or `known` (foreign, but the credentials of a saved registry). Secrets are compared in the worker's
-    memory and kept nowhere, except for the one login that somebody adopts: it goes into their own draft.
+    `findings` are `{"host", "username", "folder", "state", "registry"}`, a state being `held`, `leaving`, `outdated`,
+    `missing`, `foreign` or `known` (foreign, but the credentials of a saved registry). Secrets are compared in the
+    worker's memory and kept nowhere, except for the one login that somebody adopts: it goes into their own draft.
     """
 
     server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="config_checks")

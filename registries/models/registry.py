@@ -112,7 +112,7 @@ class Registry(OwnedByOrganisation):
     @property
     def minting(self) -> Method | None:
         """How its tokens are minted; None if the stored secret is used as it is."""
-        return self.provider.method(self.method)
+        return self.provider.method(self.method) if self.method else None
 
     @property
     def account_facts(self) -> list[tuple[str, str]]:

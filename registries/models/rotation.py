@@ -13,7 +13,7 @@ class Rotation(OwnedByOrganisation):
     """New credentials that wait until every server that uses the registry has logged in with them.
 
     Its secrets are wiped when it is over; after a failure they stay until `expires_at`, so that a person can look at
-    what failed, try again, or switch all the same.
+    what failed, and switch all the same.
     """
 
     class State(models.TextChoices):

@@ -12,6 +12,8 @@ from servers.docker import OWN_HOST
 from servers.models import Run, Server
 
 DRAFT_LIFE = dt.timedelta(hours=1)
+# In a draft's values: the host that its secret goes to and no other, since nobody typed or saw the secret.
+ONLY_HOST = "only_host"
 
 
 class RegistryTest(Run):
@@ -47,7 +49,7 @@ class RegistryTest(Run):
             models.Index(fields=["registry", "-created_at"], name="registry_test_history"),
             models.Index(fields=["state", "lease_until"], name="registry_test_due"),
             models.Index(fields=["organisation", "credentials_mark"], name="registry_test_mark"),
-            models.Index(fields=["batch", "state"], name="registry_test_batch"),
+            models.Index(fields=["batch", "state", "sent_at", "created_at"], name="registry_test_batch"),
         ]
 
     def __str__(self) -> str:
@@ -70,6 +72,14 @@ class TestBatch(OwnedByOrganisation):
 
     registry = models.ForeignKey(Registry, on_delete=models.CASCADE, null=True, blank=True, related_name="batches")
     server = models.ForeignKey(Server, on_delete=models.CASCADE, null=True, blank=True, related_name="batches")
+    rotation = models.OneToOneField(
+        "Rotation",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="batch",
+        help_text="Whose tests it is.",
+    )
     asked_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     total = models.PositiveIntegerField(default=0)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -12,10 +12,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from organisations.access import OrganisationRequest, requires
 from organisations.responses import see_other
 from registries import kinds, pasting, saving
-from registries.forms import AS_IT_IS, PasteForm, RegistryForm
+from registries.forms import AS_IT_IS, RegistryForm
 from registries.kinds import Kind
 from registries.models import Draft, Registry, RegistryTest
 from registries.pasting import NothingFound, Pasted
+from registries.short_forms import PasteForm
 from registries.views.workbench import (
     form_answer,
     is_switching,
@@ -138,7 +139,7 @@ def _draft_of(request: OrganisationRequest, pasted: Pasted) -> Draft:
         "image_prefix": pasted.image_prefix,
         "image": pasted.image,
         "note": pasted.note,
-        "method": kinds.get(pasted.kind).method_of_pasted(pasted.username) or AS_IT_IS,
+        "method": kinds.get(pasted.kind).method_of_pasted(pasted.username) or (AS_IT_IS if pasted.password else ""),
     }
     return saving.keep_draft(
         organisation=request.organisation, by=request.user, values=values, password=pasted.password

@@ -14,8 +14,9 @@ from organisations.access import OrganisationRequest, requires
 from organisations.deletion import StillUsed, used_by
 from organisations.responses import see_other
 from registries import alarms, rotations, saving
-from registries.forms import RegistryForm, SavedTestForm
+from registries.forms import RegistryForm
 from registries.models import Draft, Registry, RegistryTest
+from registries.short_forms import SavedTestForm
 from registries.views.workbench import (
     form_answer,
     is_switching,
@@ -29,6 +30,9 @@ from servers.models import Server
 
 HISTORY = 20
 REFRESHES = 8
+TOKEN_COLUMNS = [
+    "token", "token_issued_at", "token_expires_at", "refresh_due_at", "refresh_failures", "last_refresh",
+]  # fmt: skip
 
 
 @require_safe
@@ -115,6 +119,8 @@ def _token_context(registry: Registry) -> dict[str, object]:
     if not registry.method:
         return {}
     refreshes = list(registry.refreshes.select_related("asked_by")[:REFRESHES])
+    # Read anew after its refreshes: one that has ended is then seen on the registry, one under way is waited for.
+    registry.refresh_from_db(fields=TOKEN_COLUMNS)
     context: dict[str, object] = {
         "refreshes": refreshes,
         "is_minting": any(refresh.is_running for refresh in refreshes),

@@ -39,8 +39,10 @@ def show_matrix(request: OrganisationRequest) -> HttpResponse:
         page=request.GET.get("page", ""),
         columns=request.GET.get("registries", ""),
     )
-    batches = TestBatch.objects.of(request.organisation).select_related(
-        "organisation", "registry", "server", "asked_by"
+    batches = (
+        TestBatch.objects.of(request.organisation)
+        .filter(rotation=None)
+        .select_related("organisation", "registry", "server", "asked_by")
     )
     context = {
         "section": "fleet",

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 from organisations.access import OrganisationRequest, requires
 from organisations.deletion import count_users
 from registries import kinds
+from registries.logins import count_logins
 from registries.models import Registry
 
 PAGE_SIZE = 25
@@ -17,6 +18,7 @@ SORTS = {
     "url": "url",
     "username": "username",
     "tested": "last_test__created_at",
+    "token": "token_expires_at",
     "added": "created_at",
 }
 
@@ -29,12 +31,13 @@ def show_list(request: OrganisationRequest) -> HttpResponse:
     rows = _sorted(_found(Registry.objects.of(request.organisation), query, kind), sort)
     page = Paginator(rows.select_related("last_test", "server"), PAGE_SIZE).get_page(request.GET.get("page"))
     uses = count_users(list(page.object_list))
+    logins = count_logins(list(page.object_list))
     for registry in page.object_list:
         registry.organisation = request.organisation
     context = {
         "section": "registries",
         "page_obj": page,
-        "rows": [(registry, uses.get(registry.pk, 0)) for registry in page.object_list],
+        "rows": [(registry, uses.get(registry.pk, 0), logins.get(registry.pk, 0)) for registry in page.object_list],
         "query": query,
         "sort": sort,
         "provider": kind,

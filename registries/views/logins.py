@@ -1,6 +1,7 @@
 """Servers that stay logged in, from the registry's side and from the server's; and what their configs really hold."""
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -48,7 +49,7 @@ def of_server(request: OrganisationRequest, server_id: str) -> HttpResponse:
     rows = logins.of_server(server)
     for login in rows:
         login.export_line = docker_config.export_line(login.folder) if login.folder else ""  # type: ignore[attr-defined]
-    context = {"section": "servers", "server": server, "logins": rows, **_check_context(request, server, check)}
+    context = {"section": "servers", "logins": rows, **_check_context(request, server, check)}
     return render(request, "registries/server_logins.html", context)
 
 
@@ -81,6 +82,8 @@ def show_check(request: OrganisationRequest, check_id: str) -> HttpResponse:
 @requires("registries.add_registry")
 def adopt(request: OrganisationRequest, server_id: str) -> HttpResponse:
     """Take a login that was found into dokreg: a new registry, filled in with what the server has."""
+    if "servers.change_server" not in request.may:
+        raise PermissionDenied  # whoever may change a server could read the login there as well
     server = _server(request, server_id)
     place = {"host": request.POST.get("host", ""), "folder": request.POST.get("folder", "")}
     known = Registry.objects.of(request.organisation).filter(pk=request.POST.get("registry", "")).first()
@@ -131,7 +134,20 @@ def _shown(request: OrganisationRequest, found: ConfigCheck) -> HttpResponse:
 def _check_context(request: OrganisationRequest, server: Server, found: ConfigCheck | None) -> dict[str, object]:
     draft = found.draft if found is not None and found.asked_by == request.user else None
     add = reverse("registries:add", args=[request.organisation.slug, draft.values["kind"]]) if draft else ""
-    return {"server": server, "check": found, "adopt_address": f"{add}?draft={draft.pk}" if draft else ""}
+    return {
+        "server": server,
+        "check": found,
+        "is_stale": found is not None and _has_changed_since(server, found),
+        "adopt_address": f"{add}?draft={draft.pk}" if draft else "",
+    }
+
+
+def _has_changed_since(server: Server, found: ConfigCheck) -> bool:
+    """Whether dokreg itself has changed the config since, or is about to."""
+    return any(
+        login.is_busy or (found.finished_at and login.logged_in_at and login.logged_in_at > found.finished_at)
+        for login in server.logins.all()
+    )
 
 
 def _was_found(server: Server, host: str, folder: str) -> bool:

@@ -43,8 +43,10 @@ def switch(request: OrganisationRequest, rotation_id: str) -> HttpResponse:
 def discard(request: OrganisationRequest, rotation_id: str) -> HttpResponse:
     """Forget the new credentials."""
     rotation = _one(request, rotation_id)
-    rotations.discard(rotation)
-    messages.success(request, f"The new credentials are discarded; {rotation.registry.name} goes on as before.")
+    if rotations.discard(rotation):
+        messages.success(request, f"The new credentials are discarded; {rotation.registry.name} goes on as before.")
+    else:
+        messages.error(request, f"Too late: {rotation.registry.name} was switched to the new credentials already.")
     return see_other(rotation.registry)
 
 

@@ -12,8 +12,9 @@ from django_htmx.http import trigger_client_event
 from organisations.access import OrganisationRequest, requires
 from organisations.responses import see_other
 from registries import saving, testing
-from registries.forms import DraftTestForm, RegistryForm, SavedTestForm
+from registries.forms import DraftTestForm, RegistryForm
 from registries.models import RegistryTest
+from registries.short_forms import SavedTestForm
 from registries.views.adding import kind_or_404, new_form
 from registries.views.detail import edit_form, one_registry, show_detail
 from registries.views.workbench import form_answer, keep_typed, saved_draft

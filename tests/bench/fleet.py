@@ -1,11 +1,8 @@
 """One registry tested on a hundred servers: the button Test everywhere, against the same logins by hand."""
 
 import contextlib
-import json
-import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +11,12 @@ from tests.lab.engine import Engine
 from tests.lab.registry import Account, BearerRegistry
 from tests.lab.sshd import Server
 from tests.owner import Owner
-from tests.running import ROOT, Running, running
+from tests.running import Running, running
+from tests.stock import row_of, stock
 
 SERVERS = 100
 BY_HAND_AT_ONCE = 32
-ROUNDS = 7
+ROUNDS = 5
 ACCOUNT = Account("robot", "a-password-of-20-byt")
 # Each login in a folder of its own, as each test of dokreg has: else they would wait for one file.
 LOGIN = (
@@ -63,30 +61,9 @@ class Fleet:
         self.owner.ladder(page.match(r'hx-get="([^"]+)"'))
 
     def _save_rows(self) -> str:
-        wanted = {
-            "servers": [
-                {
-                    "name": f"server-{index}",
-                    "host": machine.host,
-                    "port": machine.port,
-                    "user": machine.user,
-                    "host_key": machine.host_key,
-                    "public_key": machine.public_key,
-                    "private_key": machine.private_key,
-                }
-                for index, machine in enumerate(self.machines)
-            ],
-            "registry": {
-                "name": "Images", "kind": "generic", "url": self.registry.host, "username": ACCOUNT.username,
-                "password": ACCOUNT.password,
-            },
-        }  # fmt: skip
-        environment = os.environ | {"DOKREG_DATA": str(self.dokreg.data), "DJANGO_SETTINGS_MODULE": "dokreg.settings"}
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.bench.fleet_rows"],
-            cwd=ROOT, env=environment, input=json.dumps(wanted), text=True, stdout=subprocess.PIPE, check=True,
-        )  # fmt: skip
-        return done.stdout
+        registry = {"name": "Images", "url": self.registry.host, **ACCOUNT._asdict()}
+        servers = [row_of(machine, f"server-{index}") for index, machine in enumerate(self.machines)]
+        return stock(self.dokreg, servers=servers, registries=[registry])[0]
 
     def _prepare_by_hand(self) -> None:
         secret = self.folder / "secret"
@@ -99,8 +76,9 @@ class Fleet:
             for index, machine in enumerate(self.machines)
         ]
         common = (
-            "Host *\n BatchMode yes\n ControlMaster no\n IdentitiesOnly yes\n LogLevel ERROR\n StrictHostKeyChecking yes\n"
-            f" GlobalKnownHostsFile none\n UserKnownHostsFile {self.folder / 'known_hosts'}\n"
+            "Host *\n BatchMode yes\n ControlMaster no\n IdentitiesOnly yes\n LogLevel ERROR\n"
+            " StrictHostKeyChecking yes\n GlobalKnownHostsFile none\n"
+            f" UserKnownHostsFile {self.folder / 'known_hosts'}\n"
         )
         (self.folder / "config").write_text("".join([*entries, common]))
         known = [f"[{machine.host}]:{machine.port} {machine.host_key}\n" for machine in self.machines]

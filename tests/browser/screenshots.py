@@ -20,7 +20,7 @@ HIGH_WINDOW: ViewportSize = {"width": 1280, "height": 880}
 HIGH_PHONE: ViewportSize = {"width": 360, "height": 1100}
 MOST_BYTES = 150_000
 MOST_BYTES_TOGETHER = 1_000_000
-PASSED, UNKNOWN_SERVER = "Production images", "build-1"
+PASSED, MINTED, UNKNOWN_SERVER = "Production images", "Build cache", "build-1"
 
 
 class Camera:
@@ -55,11 +55,12 @@ def take_all(camera: Camera) -> None:
     for name, window in (("registry", WINDOW), ("registry-phone", HIGH_PHONE)):
         with camera.looking(name, viewport=window) as page:
             open_named(page, "registries", PASSED)
+    with camera.looking("token", viewport=HIGH_WINDOW) as page:
+        open_named(page, "registries", MINTED)
+    with camera.looking("fleet") as page:
+        page.goto("/acme-logistics/fleet/")
     with camera.looking("server-host-key") as page:
         open_named(page, "servers", UNKNOWN_SERVER)
-    for name in ("members", "audit"):
-        with camera.looking(name) as page:
-            page.goto(f"{HOME}/{name}/")
 
 
 def open_named(page: Page, section: str, name: str) -> None:
@@ -83,7 +84,7 @@ def main() -> None:
     with (
         acme.lab() as parts,
         tempfile.TemporaryDirectory() as folder,
-        running(Path(folder) / "data") as dokreg,
+        running(Path(folder) / "data", DOKREG_AWS_ENDPOINT_URL=parts.aws.url) as dokreg,
         chromium() as browser,
         acme.filled(browser, dokreg, parts) as cookies,
     ):

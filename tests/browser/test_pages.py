@@ -1,24 +1,23 @@
 """Every main page, wide and narrow, light and dark; by keyboard, by ear, without JavaScript, and its weight."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, StorageState, ViewportSize, expect
 
 from tests.browser import steps
-from tests.browser.chromium import DESKTOP, PHONE, new_page
+from tests.browser.chromium import PHONE, new_page
 from tests.browser.conftest import Opener
+from tests.browser.inspection import INSPECTION, NARROW_AND_DARK, inspect
 from tests.browser.steps import HOME, rung
 from tests.lab.fixtures import BOB
 from tests.lab.impostors import HttpImpostor, overloaded
 from tests.lab.registry import Account, BasicRegistry
 from tests.running import Running
 
-INSPECTION = Path(__file__).with_name("inspection.js").read_text()
-NARROW_AND_DARK = [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")]
 CHANNEL = "On-call chat"
+FLEET = HOME.replace("/settings", "/fleet/")
 MOST_BYTES = 60 * 1024
 MOST_REQUESTS = 6
 MOST_TABS = 40
@@ -55,10 +54,12 @@ def places(dokreg: Running, browser: Browser, owner: StorageState, server: str, 
         steps.add_channel(page, CHANNEL, "json://chat.example.com:8443/token")
         failed = _registry(page, "Staging", lab_registry, Account(BOB.username, "wrong"), server)
         page.locator("#tests a").first.click()
+        test = page.url
         found = {
+            "tested everywhere": _everywhere(page),
             "a registry that passed": passed,
             "a registry that failed": failed,
-            "a test": page.url,
+            "a test": test,
             "a server": _address(page, "servers", server),
             "an SSH key": _address(page, "ssh-keys", "deploy"),
             "an invitation": steps.invite(page, "Erin", "Viewer"),
@@ -70,8 +71,14 @@ def places(dokreg: Running, browser: Browser, owner: StorageState, server: str, 
         "deleting a registry": f"{passed}delete/",
         "editing a server": f"{found['a server']}edit/",
         "deleting a server": f"{found['a server']}delete/",
+        "Docker logins of a server": found["a server"].replace("/servers/", "/registries/servers/"),
+        "adding at Azure": f"{HOME}/registries/add/acr/",
+        "adding at Google": f"{HOME}/registries/add/google/",
         "renaming an SSH key": f"{found['an SSH key']}edit/",
         "deleting an SSH key": f"{found['an SSH key']}delete/",
+        "the fleet": FLEET,
+        "the fleet's problems": f"{FLEET}?problems=only&sort=problems",
+        "the fleet, nothing found": f"{FLEET}?q=nothing+like+this",
         "registries": f"{HOME}/registries/",
         "registries, nothing found": f"{HOME}/registries/?q=nothing+like+this",
         "choosing a provider": f"{HOME}/registries/add/",
@@ -104,6 +111,14 @@ def _registry(page: Page, name: str, registry: BasicRegistry, account: Account, 
     return page.url
 
 
+def _everywhere(page: Page) -> str:
+    """Test everything everywhere; the address of the page that shows how it went."""
+    page.goto(FLEET)
+    page.get_by_role("button", name="Test everywhere").click()
+    expect(page.get_by_role("heading", name="All tests are over")).to_be_visible()
+    return page.url
+
+
 def _address(page: Page, section: str, name: str) -> str:
     page.goto(f"{HOME}/{section}/")
     page.locator("#main").get_by_role("link", name=name, exact=True).first.click()
@@ -124,13 +139,6 @@ def test_pages_for_strangers_are_in_order(
     with open_page(storage_state=None, viewport=viewport, color_scheme=color_scheme) as (page, _watch):
         for address in ("/sign-in/", places["an invitation"]):
             assert inspect(page, address) == []
-
-
-def inspect(page: Page, address: str) -> list[str]:
-    """What is wrong with a page, in sentences."""
-    page.goto(address)
-    defects: list[str] = page.evaluate(INSPECTION)
-    return defects
 
 
 def test_the_inspection_finds_what_is_wrong(page: Page) -> None:
@@ -176,6 +184,7 @@ def test_the_skip_link_leads_past_the_navigation(page: Page) -> None:
         ("members", "Invite"),
         ("adding at ECR", "Save"),
         ("a registry that passed", "Test"),
+        ("the fleet", "Test everywhere"),
         ("deleting a registry", "Delete registry"),
     ],
 )
@@ -269,6 +278,38 @@ def test_permissions_are_shown_one_by_one_when_that_is_chosen(page: Page) -> Non
     expect(tick).to_be_visible()
 
 
+# The fleet
+
+
+def test_a_batch_runs_to_its_end_before_ones_eyes(page: Page, places: Places) -> None:
+    page.goto(places["the fleet"])
+    page.evaluate(LISTEN)
+    page.get_by_role("button", name="Test Staging on every server").click()
+    expect(page.get_by_role("heading", name="All tests are over")).to_be_visible()
+    failures = page.get_by_role("region", name="What failed, by cause")
+    expect(failures.get_by_role("link", name="web-1")).to_be_visible()
+    expect(page.locator("#results .badge")).to_have_text("Failed")
+    expect(page.locator("[hx-trigger=load]")).to_have_count(0)
+
+
+def test_a_problem_of_the_fleet_is_named_on_a_phone(open_page: Opener, places: Places) -> None:
+    with open_page(viewport=PHONE) as (page, _watch):
+        page.goto(places["the fleet"])
+        expect(page.get_by_role("link", name=re.compile("Failed"))).to_be_in_viewport()
+        expect(page.get_by_role("link", name=re.compile("^Passed"))).to_have_count(0)
+        page.get_by_role("link", name=re.compile("Failed")).click()
+        expect(rung(page, "Login")).to_have_attribute("data-state", "failed")
+
+
+def test_the_heads_of_the_matrix_stay_in_view(open_page: Opener, places: Places) -> None:
+    with open_page(viewport={"width": 800, "height": 400}) as (page, _watch):
+        page.goto(places["the fleet"])
+        page.get_by_role("checkbox", name="Only problems").check()
+        expect(page.get_by_role("columnheader", name="Production")).to_have_count(0)
+        expect(page.get_by_role("columnheader", name="Staging")).to_be_visible()
+        expect(page).to_have_url(re.compile("problems=only"))
+
+
 # Without JavaScript
 
 
@@ -288,6 +329,10 @@ def test_everything_works_without_javascript(open_page: Opener, server: str, lab
         page.get_by_role("button", name="Test", exact=True).click()
         follow(page)
         expect(rung(page, "Login")).to_have_attribute("data-state", "passed")
+        page.goto(f"{HOME}/registries/")
+        page.get_by_role("link", name=name).click()
+        page.get_by_role("button", name="Test everywhere").click()
+        expect(page.get_by_role("heading", name="All tests are over")).to_be_visible()
         page.goto(f"{HOME}/registries/")
         page.get_by_role("link", name=name).click()
         page.get_by_role("link", name="Delete…").click()

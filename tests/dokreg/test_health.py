@@ -13,6 +13,8 @@ from django.utils import timezone
 from dokreg import health
 from dokreg.celery import app
 from dokreg.models import Heartbeat
+from organisations.models import User
+from tests.people import ClientOf
 
 pytestmark = pytest.mark.django_db
 LOST = health.ALIVE_WITHIN + dt.timedelta(seconds=15)
@@ -88,15 +90,15 @@ def test_a_broker_that_is_away_is_said_without_its_address(client: Client, close
 @pytest.mark.parametrize(
     ("part", "name", "other", "words"),
     [
-        ("worker", "worker one@host.internal", "beat", "No worker has been seen for"),
-        ("beat", "beat", "worker one@host.internal", "Beat has not been seen for"),
+        ("worker", "worker one@host.internal", "beat", "No worker has been seen"),
+        ("beat", "beat", "worker one@host.internal", "Beat has not been seen"),
     ],
 )
 def test_a_heart_that_never_beat_or_has_stopped(client: Client, part: str, name: str, other: str, words: str) -> None:
     seen(other)
-    assert problems()[part].startswith(f"{words} as long as this database exists")
+    assert problems()[part].startswith(f"{words} in the last 24 h: ")
     seen(name, before=LOST)
-    assert problems()[part].startswith(f"{words} 60 s")
+    assert problems()[part].startswith(f"{words} for 60 s: ")
     status, body = answer(client)
     assert (status, list(problems())) == (503, [part])
     assert words in body["checks"][part]
@@ -135,3 +137,59 @@ def test_a_heartbeat_without_a_database_is_only_logged(
 @pytest.mark.usefixtures("broker", "hearts")
 def test_only_reading_is_allowed(client: Client) -> None:
     assert client.post("/healthz").status_code == 405
+
+
+# The same on every page
+
+
+@pytest.fixture
+def old_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A web process that has been up for long enough to have seen the others."""
+    monkeypatch.setattr(health, "STARTED_AT", timezone.now() - LOST)
+
+
+def page_of(client: Client) -> str:
+    return client.get("/acme/settings/registries/").content.decode()
+
+
+@pytest.mark.usefixtures("old_process")
+@pytest.mark.parametrize(
+    ("name", "other", "words"),
+    [
+        ("worker one@host.internal", "beat", "No worker has been seen for 3 min: tests, logins"),
+        ("beat", "worker one@host.internal", "Beat has not been seen for 3 min: tokens are not refreshed"),
+    ],
+)
+def test_every_page_says_what_stands_still(bob: User, client_of: ClientOf, name: str, other: str, words: str) -> None:
+    seen(other)
+    seen(name, before=dt.timedelta(minutes=3))
+    page = page_of(client_of(bob))
+    assert page.count(words) == 1
+    assert "host.internal" not in page
+    assert "/healthz" not in page  # somebody else has to mend it
+    seen(name)
+    assert 'role="alert"' not in page_of(client_of(bob))
+
+
+@pytest.mark.usefixtures("old_process")
+def test_who_can_mend_it_is_led_to_the_details(alice: User, client_of: ClientOf) -> None:
+    assert "/healthz" not in page_of(client_of(alice))
+    User.objects.filter(pk=alice.pk).update(is_staff=True)
+    assert "No worker has been seen in the last 24 h: tests, logins" in page_of(client_of(alice))
+    assert 'href="/healthz"' in page_of(client_of(alice))
+
+
+def test_a_process_that_has_just_started_waits_for_the_others(alice: User, client_of: ClientOf) -> None:
+    seen("beat", before=dt.timedelta(hours=8))
+    assert 'role="alert"' not in page_of(client_of(alice))
+
+
+@pytest.mark.usefixtures("old_process", "hearts")
+def test_it_costs_a_page_one_query(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(1):
+        assert health.standstill() == ""
+
+
+@pytest.mark.usefixtures("old_process")
+def test_strangers_are_told_nothing(client: Client) -> None:
+    assert "has been seen" not in client.get("/sign-in/").content.decode()

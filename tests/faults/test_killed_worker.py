@@ -1,7 +1,5 @@
 """A worker that is killed in the middle of a Test: the row says lost, and nothing is left anywhere."""
 
-import contextlib
-import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,14 +36,9 @@ def slow_server(new_server: NewServer, engine_one: Engine, tmp_path: Path) -> Se
     return new_server(engine_one, environment={"PATH": path_with_docker(tmp_path / "tools", SLOW_LOGIN)})
 
 
-def column(dokreg: Running, statement: str) -> list[object]:
-    with contextlib.closing(sqlite3.connect(dokreg.data / "dokreg.sqlite3", timeout=20)) as database:
-        return [row[0] for row in database.execute(statement)]
-
-
 def folders_of_runs(dokreg: Running) -> list[Path]:
     """What this dokreg's runs have on the server at this moment; others may be at work on the same machine."""
-    runs = column(dokreg, "SELECT id FROM registries_registrytest")
+    runs = dokreg.column("SELECT id FROM registries_registrytest")
     return [path for run in runs for path in MEMORY.glob(f"dokreg.{run}.*")]
 
 
@@ -59,13 +52,13 @@ def test_a_killed_worker_loses_the_run_and_leaves_nothing(
         dokreg.wait_for(lambda: bool(folders_of_runs(dokreg)), "the login to begin")
         dokreg.service("celery").kill()
         dokreg.wait_for(
-            lambda: column(dokreg, "SELECT state FROM registries_registrytest") == ["lost"], "the sweep to notice"
+            lambda: dokreg.column("SELECT state FROM registries_registrytest") == ["lost"], "the sweep to notice"
         )
         dokreg.wait_for(lambda: not folders_of_runs(dokreg), "the folder to be gone")
         time.sleep(7)  # until what was started on the server has ended by itself, too
     assert left == []
     assert files_with(SECRET, *SHARED_FOLDERS, slow_server.home) == []
-    assert column(dokreg, "SELECT draft_password FROM registries_registrytest") == [None]
+    assert dokreg.column("SELECT draft_password FROM registries_registrytest") == [None]
     page = owner.test_draft(url=lab_registry.host, username="alice", password=SECRET, server=server_id)
     assert 'data-state="failed"' in owner.ladder(page.match(r'hx-get="([^"]+)"'))
 
@@ -78,7 +71,7 @@ def test_a_worker_that_is_told_to_end_finishes_what_it_runs(
     owner.test_draft(url=lab_registry.host, username="alice", password=SECRET, server=server_id)
     dokreg.wait_for(lambda: bool(folders_of_runs(dokreg)), "the login to begin")
     assert dokreg.stop() == 0
-    assert column(dokreg, "SELECT state FROM registries_registrytest") == ["failed"]
+    assert dokreg.column("SELECT state FROM registries_registrytest") == ["failed"]
 
 
 def test_a_broker_that_is_killed_loses_no_click(

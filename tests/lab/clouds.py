@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from typing import IO, Any, ClassVar, Self, cast
 from wsgiref.handlers import SimpleHandler
@@ -50,7 +50,10 @@ class Cloud:
     checks_clock: bool = True  # real clouds refuse what was signed at another time than theirs
     answers_500: bool = False
     throttles: bool = False
+    retry_after: str = ""  # the header, where it throttles
     hangs: bool = False
+    delay: float = 0  # seconds before each answer
+    holds_back: bool = False  # the answer, though what it gives is counted: the moment to kill who asked
     drips: bool = False  # the body comes a byte at a time
     talks_nonsense: bool = False  # 200, and a web page
     talks_too_much: bool = False
@@ -84,6 +87,11 @@ class Cloud:
         """Let all tokens age, and leave the clock as it is."""
         with self._lock:
             self._ends = {token: end - seconds for token, end in self._ends.items()}
+
+    def all_tokens(self) -> list[str]:
+        """Every token that was given."""
+        with self._lock:
+            return list(self._ends)
 
     def end_all_tokens(self) -> None:
         self._ends.clear()
@@ -125,6 +133,8 @@ class Cloud:
         with self._lock:
             self.requests += 1
         answer = self._misbehave() or self.respond(asked)
+        while self.holds_back and not self._stopped.wait(0.02):
+            pass
         headers = {"Content-Type": answer.content_type, **answer.headers}
         # The server would put in a date of its own.
         headers["Date"] = "" if self.tells_no_date else formatdate(self.now(), usegmt=True)
@@ -141,12 +151,14 @@ class Cloud:
         raise NotImplementedError
 
     def _misbehave(self) -> Answer | None:
-        while self.hangs and not self._stopped.wait(0.02):
-            pass
+        self._stopped.wait(self.delay)
+        if self._has_hung():
+            return Answer(503)  # nobody waits any more: nothing is given
         if self.answers_500:
             return Answer(500, "<html>Internal Server Error</html>", "text/html")
         if self.throttles:
-            return self.throttled()
+            answer = self.throttled()
+            return replace(answer, headers={**answer.headers, **self._wish()})
         if self.talks_nonsense:
             return Answer(200, "<!doctype html><title>Please sign in</title>", "text/html")
         if self.talks_too_much:
@@ -154,6 +166,15 @@ class Cloud:
         if self.sends_elsewhere:
             return Answer(307, headers={"Location": self.sends_elsewhere})
         return None
+
+    def _has_hung(self) -> bool:
+        waited = False
+        while self.hangs and not self._stopped.wait(0.02):
+            waited = True
+        return waited
+
+    def _wish(self) -> dict[str, str]:
+        return {"Retry-After": self.retry_after} if self.retry_after else {}
 
     def _drip(self, body: bytes) -> Iterator[bytes]:
         for byte in body:

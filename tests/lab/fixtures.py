@@ -20,7 +20,15 @@ from tests.lab.clouds import Cloud
 from tests.lab.engine import Engine
 from tests.lab.google import Google
 from tests.lab.hosts import FORGOTTEN_AFTER, leading_here
-from tests.lab.registry import Account, BasicRegistry, BearerRegistry, CloudRegistry, Registry, TlsRegistry
+from tests.lab.registry import (
+    Account,
+    BasicRegistry,
+    BearerRegistry,
+    CloudRegistry,
+    Registry,
+    TlsRegistry,
+    WideRegistry,
+)
 from tests.lab.sshd import Server, lab_user, path_without_docker
 
 ALICE = Account("alice", "alice's pa55word: with spaces, $HOME and é")
@@ -73,6 +81,12 @@ def lab_registry(lab_folder: Path) -> Iterator[BasicRegistry]:
 @pytest.fixture(scope="session")
 def bearer_registry(lab_folder: Path) -> Iterator[BearerRegistry]:
     with BearerRegistry(lab_folder / "bearer-registry", ACCOUNTS) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def wide_registry(lab_folder: Path) -> Iterator[WideRegistry]:
+    with WideRegistry(lab_folder / "wide-registry", ACCOUNTS) as registry:
         yield registry
 
 

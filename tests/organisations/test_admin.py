@@ -283,3 +283,21 @@ def test_a_person_of_two_organisations_is_listed_once(root: Client, staff: Clien
     erin = join(organisation, "erin", Role.VIEWER)
     Organisation.objects.create(name="Beta", slug="beta").memberships.create(user=erin, role=Role.VIEWER)
     assert staff.get("/admin/organisations/user/").content.decode().count(">erin</a>") == 1
+
+
+def test_a_registry_that_mints_keeps_its_method_and_takes_a_new_secret(root: Client, things: Things) -> None:
+    account = {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "role_arn": "", "external_id": ""}
+    Registry.objects.update(
+        kind="ecr",
+        url="123456789012.dkr.ecr.eu-central-1.amazonaws.com",
+        username="AWS",
+        method="access_key",
+        account=account,
+    )
+    path = f"/admin/registries/registry/{things.registry.pk}/change/"
+    form = registry_form(things, url="123456789012.dkr.ecr.eu-central-1.amazonaws.com", new_password="w" * 40)
+    assert root.post(path, form).status_code == 302
+    changed = Registry.objects.get(pk=things.registry.pk)
+    assert (changed.method, changed.username, changed.account) == ("access_key", "AWS", account)
+    assert changed.open_password() == "w" * 40
+    assert changed.refresh_due_at is not None

@@ -16,7 +16,7 @@ import pytest
 from django.utils import timezone
 
 from registries import kinds
-from registries.kinds import aws_calls, cloud_verdicts, methods
+from registries.kinds import aws_calls, cloud_verdicts, methods, talk
 from registries.kinds.methods import Minted, MintFailed
 from registries.kinds.minting import WORDS_LIMIT
 from servers.verdicts import Verdict
@@ -459,6 +459,31 @@ def test_a_name_that_is_not_found_is_named(acr: Case, settings: Any) -> None:
     failure = acr.failure()
     assert failure.verdict.code == "mint_unreachable"
     assert "not found in the DNS" in failure.verdict.cause
+
+
+@pytest.mark.parametrize(("name", "value"), [("HTTPS_PROXY", "gopher://x"), ("SSL_CERT_FILE", "/nowhere/at-all")])
+def test_an_environment_that_cannot_be_used_is_named(
+    acr: Case, settings: Any, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    talk._talker_of.cache_clear()
+    lead_to(settings, "https://127.0.0.1:1")
+    try:
+        failure = acr.failure()
+    finally:
+        talk._talker_of.cache_clear()
+    assert failure.verdict.code == "mint_unreachable"
+
+
+def test_a_proxy_of_the_environment_is_used(acr: Case, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Refusing() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://{proxy.host}")
+        monkeypatch.setenv("NO_PROXY", "")
+        talk._talker_of.cache_clear()
+        try:
+            assert acr.failure().verdict.code == "mint_unreachable"
+        finally:
+            talk._talker_of.cache_clear()
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(acr: Case, settings: Any, tmp_path: Path) -> None:

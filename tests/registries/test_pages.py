@@ -270,7 +270,7 @@ def test_the_list_is_searched(client: Client, organisation: Organisation, alice:
     make_registry(organisation, alice, **{"name": "found", field: "a-needle"})
     make_registry(organisation, alice, "other")
     page = client.get(address("list"), {"q": query})
-    assert [registry.username for registry, _uses in page.context["rows"]] == [
+    assert [registry.username for registry, *_ in page.context["rows"]] == [
         Registry.objects.get(**{field: "a-needle"}).username
     ]
 
@@ -308,4 +308,4 @@ def test_the_pages_are_turned(client: Client, organisation: Organisation, alice:
     for number in range(30):
         make_registry(organisation, alice, f"registry {number:02}")
     page = client.get(address("list"), {"page": "2"})
-    assert [registry.name for registry, _uses in page.context["rows"]] == [f"registry {n}" for n in range(25, 30)]
+    assert [registry.name for registry, *_ in page.context["rows"]] == [f"registry {n}" for n in range(25, 30)]

@@ -176,11 +176,17 @@ def test_a_key_that_was_just_made_is_given_time_to_be_known(registry: Registry, 
     assert registry.refresh_failures == 1
 
 
-def test_a_throttling_cloud_says_when_to_come_again(registry: Registry, aws: Aws) -> None:
-    with aws.having(throttles=True):
+@pytest.mark.parametrize(
+    ("wish", "seconds"),
+    [("", 30), ("0", 30), ("120", 120), ("9" * 30, 3600), ("soon", 30)],
+    ids=lambda value: str(value)[:6],
+)
+def test_a_throttling_cloud_says_when_to_come_again(registry: Registry, aws: Aws, wish: str, seconds: float) -> None:
+    with aws.having(throttles=True, retry_after=wish):
         failed = refresh(registry)
     assert failed.verdict == "mint_throttled"
-    assert registry.refresh_due_at is not None
+    assert registry.refresh_due_at
+    assert 0.75 * seconds < (registry.refresh_due_at - timezone.now()).total_seconds() <= 1.25 * seconds
 
 
 def test_a_token_that_has_ended_already_is_not_taken(registry: Registry, aws: Aws) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -27,7 +26,8 @@ from servers.stages import Stage, run_stages
 from tests.lab import sshd
 from tests.lab.daemons import wait_until
 from tests.lab.engine import Engine
-from tests.lab.fixtures import ACCOUNTS, ALICE, BOB, NewFolder, NewServer
+from tests.lab.fixtures import ALICE, BOB, NewFolder, NewServer
+from tests.lab.helper import put_helper
 from tests.lab.registry import BasicRegistry, BearerRegistry, WideRegistry
 from tests.lab.sshd import DEFAULT_PATH, lab_user, path_with_docker
 from tests.lab.watch import SHARED_FOLDERS, files_with, new_files, watching
@@ -98,12 +98,6 @@ def new_place(organisation: Organisation, server: sshd.Server) -> Place:
 
 def entry_of(username: str, password: str) -> dict[str, str]:
     return {"auth": base64.b64encode(f"{username}:{password}".encode()).decode()}
-
-
-@pytest.fixture(scope="module")
-def wide_registry(lab_folder: Path) -> Iterator[WideRegistry]:
-    with WideRegistry(lab_folder / "wide-registry", ACCOUNTS) as registry:
-        yield registry
 
 
 # Keeping
@@ -679,34 +673,13 @@ def test_an_entry_that_cannot_be_decoded_is_found_without_its_content(place: Pla
 
 # Credential helpers
 
-HELPER = """#!{python}
-import json, pathlib, sys
-store = pathlib.Path({store!r})
-logins = json.loads(store.read_text()) if store.exists() else {{}}
-text, verb = sys.stdin.read(), sys.argv[1]
-if verb == "list":
-    print(json.dumps({{key: login[0] for key, login in logins.items()}}))
-elif verb == "get" and text not in logins:
-    print("credentials not found in native keychain")
-    sys.exit(1)
-elif verb == "get":
-    print(json.dumps({{"ServerURL": text, "Username": logins[text][0], "Secret": logins[text][1]}}))
-elif verb == "store":
-    login = json.loads(text)
-    store.write_text(json.dumps(logins | {{login["ServerURL"]: [login["Username"], login["Secret"]]}}))
-elif verb == "erase":
-    store.write_text(json.dumps({{key: login for key, login in logins.items() if key != text}}))
-"""
-
 
 class PlaceWithHelper(Place):
     """Its config leaves logins to `docker-credential-lab`, which keeps them in `store`."""
 
     def __init__(self, place: Place, tools: Path) -> None:
         super().__init__(place.host, place.folder.parent)
-        self.store = tools / "store.json"
-        self.program = tools / "docker-credential-lab"
-        self.replace(HELPER.format(python=sys.executable, store=str(self.store)))
+        self.program, self.store = put_helper(tools)
         self.write({"credsStore": "lab"})
 
     def replace(self, program: str) -> None:

@@ -101,6 +101,25 @@ def test_a_living_run_is_left_alone() -> None:
     assert sweep(SpyTask()) == []
 
 
+def test_what_is_not_sent_yet_waits_for_its_turn() -> None:
+    test = make(created_at=ago(3600), sent_at=None)
+    task = SpyTask()
+    assert sweep(task) == []
+    test.refresh_from_db()
+    assert (test.state, task.sent) == ("queued", [])
+
+
+@pytest.mark.parametrize(("every", "written"), [(0.0, "passed"), (60.0, "waiting")])
+def test_rungs_are_written_as_often_as_somebody_looks(every: float, written: str) -> None:
+    claimed = runs.claim(RegistryTest, make().pk)
+    assert claimed is not None
+    save = runs.saver(claimed, every=every)
+    save([new_rung("ssh", "SSH") | {"state": "passed"}])
+    assert RegistryTest.objects.get().rungs[0]["state"] == written
+    runs.finish(claimed, None, failed=False)
+    assert RegistryTest.objects.get().rungs[0]["state"] == "passed"
+
+
 def test_what_nobody_took_is_sent_again_once_in_a_while() -> None:
     test = make(sent_at=ago(30))
     task = SpyTask()
