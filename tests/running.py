@@ -128,13 +128,13 @@ class Running:
         )
         return done.stdout
 
-    def send(self, task: str) -> None:
+    def send(self, task: str, *arguments: str) -> None:
         """Hand a task to its broker, as beat does it when its time has come."""
         found = re.search(r"/\S+broker\.sock", _command(self.service("broker.sock")))
         assert found, self.output
         with Celery("beside", broker=f"redis+socket://{found[0]}", set_as_current=False) as beside:
             beside.conf.task_default_queue = "default"
-            beside.send_task(task, ignore_result=True)
+            beside.send_task(task, arguments, ignore_result=True)
 
     @contextlib.contextmanager
     def beside(self, *arguments: str) -> Iterator[psutil.Process]:

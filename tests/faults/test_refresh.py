@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,7 @@ AN_HOUR_AGO = "strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour')"
 THREE_MINUTES_AGO = "strftime('%Y-%m-%d %H:%M:%f', 'now', '-3 minutes')"
 LATELY = "strftime('%Y-%m-%d %H:%M:%f', 'now', '-12 seconds')"
 SECOND_WORKER = ("worker", "--pool", "threads", "--queues", "default", "--hostname", "second@lab", "--without-mingle")
+UNDER_WAY = "SELECT id FROM registries_tokenrefresh WHERE state IN ('queued', 'running')"
 UNSENT = "SELECT id FROM organisations_delivery WHERE state != 'sent'"
 
 
@@ -103,7 +105,14 @@ def test_two_beats_and_two_workers_mint_everything_once(dokreg: Running, cloud: 
             for _ in range(8):
                 dokreg.send(DISPATCH)
                 dokreg.send(SWEEP)
-            registries.wait_until_done()
+            end = time.monotonic() + 60
+            while registries.done < 50 and time.monotonic() < end:
+                # A broker that was away brings a message twice: what is under way is sent again and again.
+                under_way = dokreg.column(UNDER_WAY)
+                assert len(under_way) <= 4  # the default of DOKREG_REFRESHES_AT_ONCE
+                for refresh in under_way:
+                    dokreg.send("registries.tasks.refresh_token", refresh)
+        registries.wait_until_done()
         workers = dokreg.column(
             "SELECT DISTINCT f.worker FROM registries_tokenrefresh f JOIN registries_registry r ON r.id = f.registry_id"
             " WHERE r.name LIKE 'TWICE %'"
