@@ -55,7 +55,8 @@ def rename(registry: Registry) -> None:
 
 def renew(registry: Registry) -> None:
     """Log in anew where the server holds other credentials than the registry's present ones."""
-    outdated = registry.logins.exclude(state=Login.State.LEAVING).exclude(mark=registry.login_mark)
+    up_to_date = Q(state=Login.State.LEAVING) | Q(mark=registry.login_mark)
+    outdated = Login.objects.filter(~up_to_date, registry=registry)
     if outdated.update(due_at=timezone.now(), failures=0):
         transaction.on_commit(dispatch)
 

@@ -9,6 +9,7 @@ transaction. To hand each of a thousand to the broker would cost more than to mi
 """
 
 import datetime as dt
+import functools
 import random
 import time
 from typing import Any
@@ -152,9 +153,14 @@ def prune() -> None:
 
 
 def _due() -> Any:
+    return _idle().filter(refresh_due_at__lte=timezone.now())
+
+
+@functools.cache
+def _idle() -> Any:
+    """What nobody is minting for; made once, since to make it takes as long as to ask it."""
     under_way = TokenRefresh.objects.filter(registry=OuterRef("pk"), state__in=ACTIVE)
-    due = Registry.objects.filter(~Exists(under_way), refresh_due_at__lte=timezone.now())
-    return due.order_by("refresh_due_at")
+    return Registry.objects.filter(~Exists(under_way)).order_by("refresh_due_at")
 
 
 def _run(refresh: TokenRefresh, *, may_go_on: bool = False) -> TokenRefresh | None:

@@ -1,7 +1,7 @@
 """`make bench`: what dokreg costs, side by side with what it is compared with, in one run on both.
 
 Prints a table, and writes the figures as JSON to the file named as the argument; a section is measured alone if it
-is named as well (`tests`, `list`, `fleet`, `refreshes`). Medians; the spread is the middle half of the runs.
+is named as well (`tests`, `list`, `fleet`, `refreshes`, `logins`). Medians; the spread is the middle half of the runs.
 Everything is real: sshd, Docker engine, registry, `manage.py up`; only AWS is a stand-in.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import fleet, refreshes
+from tests.bench import fleet, logins, refreshes
 from tests.bench.figures import Figure, compared, memory, timed
 from tests.lab.engine import Engine
 from tests.lab.registry import Account, BearerRegistry
@@ -105,7 +105,13 @@ def test_figures(folder: Path) -> list[Figure]:
         return [*bench.tests(), memory(dokreg, "these tests")]
 
 
-SECTIONS = {"tests": test_figures, "list": list_figures, "fleet": fleet.figures, "refreshes": refreshes.figures}
+SECTIONS = {
+    "tests": test_figures,
+    "list": list_figures,
+    "fleet": fleet.figures,
+    "refreshes": refreshes.figures,
+    "logins": logins.figures,
+}
 
 
 def main(arguments: list[str]) -> None:

@@ -183,22 +183,20 @@ class Server(Daemon):
 
     def ssh(self, command: str, *, stdin: str = "", timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a command with the system's own client, which knows nothing but this server's keys."""
+        return subprocess.run(self.ssh_words(command), input=stdin, capture_output=True, text=True, timeout=timeout)
+
+    def ssh_words(self, command: str) -> list[str]:
+        """The command line for that."""
         known_hosts = self.folder / "known_hosts"
         known_hosts.write_text(f"[{self.address}]:{self.port} {self.host_key}\n")
         options = ["BatchMode=yes", "StrictHostKeyChecking=yes", f"UserKnownHostsFile={known_hosts}"]
-        return subprocess.run(
-            [
-                *("ssh", "-F", "none", "-i", str(self._client_key_file), "-p", str(self.port)),
-                *("-o", "IdentitiesOnly=yes", "-o", "GlobalKnownHostsFile=none", "-o", "LogLevel=ERROR"),
-                *(part for option in options for part in ("-o", option)),
-                f"{self.user}@{self.address}",
-                command,
-            ],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        return [
+            *("ssh", "-F", "none", "-i", str(self._client_key_file), "-p", str(self.port)),
+            *("-o", "IdentitiesOnly=yes", "-o", "GlobalKnownHostsFile=none", "-o", "LogLevel=ERROR"),
+            *(part for option in options for part in ("-o", option)),
+            f"{self.user}@{self.address}",
+            command,
+        ]
 
 
 def write_secretly(path: Path, text: str) -> None:
