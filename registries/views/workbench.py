@@ -53,7 +53,7 @@ def keep_typed(request: OrganisationRequest, form: RegistryForm) -> RegistryForm
         organisation=request.organisation, by=request.user, values=form.typed_values, password=typed
     )
     form.saved_draft = draft
-    data = request.POST.copy()
+    data = form.data.copy()  # type: ignore[attr-defined]  # a QueryDict, or a dict
     data["draft"] = draft.pk
     form.data = data
     form.fields["password"].widget.attrs["placeholder"] = "Kept from before; leave empty to use it"
