@@ -43,8 +43,8 @@ LONGEST_WISH = dt.timedelta(hours=1)  # of a cloud, about when to come again
 # A cloud may need this long to know a key that was just made; until then "unknown key" is no final word.
 NEW_KEY = dt.timedelta(minutes=2)
 LOOK_EVERY_SECONDS = 0.1
-# So long a worker keeps a place, which is also how long it may take to end when it is told to.
-PLACE_SECONDS = 5.0
+# So long a worker keeps a place; then others may have it.
+PLACE_SECONDS = 1.0
 HISTORY = dt.timedelta(days=30)
 PRUNED_AT_ONCE = 500
 
@@ -115,7 +115,7 @@ def run(refresh_id: str) -> None:
 
 
 def work(refresh_id: str) -> None:
-    """Run a queued refresh, and then for some seconds what else is due, in its place; then give the place back."""
+    """Run a queued refresh, and then for a while what else is due, in its place; then give the place back."""
     end = time.monotonic() + PLACE_SECONDS
     refresh = runs.claim(TokenRefresh, refresh_id)
     while refresh is not None:

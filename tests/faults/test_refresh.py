@@ -99,7 +99,7 @@ def test_two_beats_and_two_workers_mint_everything_once(dokreg: Running, cloud: 
     registries = Registries.add(dokreg, cloud, "TWICE", 50, due_in=3600)
     with dokreg.beside("beat"), dokreg.beside(*SECOND_WORKER):
         wait_for_second_worker(dokreg)
-        with cloud.having(delay=0.05):
+        with cloud.having(delay=0.25):  # together they take longer than a worker keeps its place
             registries.set(f"refresh_due_at = {NOW}")
             for _ in range(8):
                 dokreg.send(DISPATCH)

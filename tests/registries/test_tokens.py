@@ -101,6 +101,74 @@ def test_what_is_due_is_taken_a_few_at_a_time(organisation: Organisation, alice:
     assert [tokens.dispatch(), tokens.dispatch()] == [3, 0]
 
 
+@pytest.fixture
+def due(organisation: Organisation, alice: User, settings: Any) -> list[Registry]:
+    """Five, for which there is one place."""
+    settings.DOKREG_REFRESHES_AT_ONCE = 1
+    registries = [make_ecr(organisation, alice, f"Images {number}", f"AKIA{number:016}") for number in range(5)]
+    TokenRefresh.objects.all().delete()
+    return registries
+
+
+def queued() -> TokenRefresh:
+    return TokenRefresh.objects.get(state__in=tokens.ACTIVE)
+
+
+def test_a_worker_keeps_its_place_while_more_is_due(due: list[Registry], aws: Aws) -> None:
+    tokens.dispatch()
+    tokens.work(queued().pk)
+    rows = TokenRefresh.objects.order_by("created_at")
+    assert [(row.state, row.reason, row.asked_by) for row in rows] == [("passed", Reason.DUE, None)] * 5
+    assert {row.registry_id for row in rows} == {registry.pk for registry in due}
+    assert aws.mints == {registry.account["access_key_id"]: 1 for registry in due}
+
+
+def test_a_failure_keeps_nobody_else_from_the_place(due: list[Registry], aws: Aws) -> None:
+    aws.revoked.add(due[2].account["access_key_id"])
+    tokens.dispatch()
+    tokens.work(queued().pk)
+    assert sorted(TokenRefresh.objects.values_list("state", flat=True)) == ["failed"] + ["passed"] * 4
+
+
+def test_a_worker_gives_its_place_back_after_a_while(
+    due: list[Registry], aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "PLACE_SECONDS", 0)
+    tokens.dispatch()
+    tokens.work(queued().pk)
+    assert aws.mints.total() == 1
+    assert queued().state == "queued"
+
+
+def test_what_somebody_asked_for_has_no_place_to_pass_on(due: list[Registry], aws: Aws) -> None:
+    tokens.work(tokens.ask(registry=due[0], reason=Reason.ASKED).pk)
+    assert aws.mints.total() == 1
+    assert queued().state == "queued"
+
+
+def test_who_was_found_lost_has_no_place_any_more(due: list[Registry], aws: Aws) -> None:
+    tokens.dispatch()
+    claimed = runs.claim(TokenRefresh, queued().pk)
+    assert claimed
+    TokenRefresh.objects.update(state="lost")
+    assert tokens._run(claimed, may_go_on=True) is None
+    assert list(TokenRefresh.objects.values_list("state", flat=True)) == ["lost"]
+
+
+def test_a_token_takes_few_queries(due: list[Registry], aws: Aws, django_assert_max_num_queries: Any) -> None:
+    """Five statements; the rest are savepoints, around all of them and around the INSERT."""
+    tokens.dispatch()
+    tokens.work(queued().pk)
+    Registry.objects.update(refresh_due_at=timezone.now())
+    tokens.dispatch()
+    claimed = runs.claim(TokenRefresh, queued().pk)
+    assert claimed
+    following = tokens._run(claimed, may_go_on=True)
+    assert following
+    with django_assert_max_num_queries(9):
+        assert tokens._run(following, may_go_on=True)
+
+
 def test_a_token_with_little_left_is_minted_anew_before_it_is_handed_out(registry: Registry, aws: Aws) -> None:
     refresh(registry)
     before = tokens.docker_login(registry).password
