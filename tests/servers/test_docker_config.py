@@ -19,7 +19,7 @@ from pytest_django import Settings
 
 from dokreg.ids import new_id
 from organisations.models import Organisation
-from servers import docker, keys, ssh
+from servers import credential_helpers, docker, keys, ssh
 from servers.config_file import CONFIG_LIMIT, WRITE_SCRIPT, Config, ConfigProblem
 from servers.docker_config import FoundLogin, export_line, keep_login, read_logins, remove_login
 from servers.stages import Stage, run_stages
@@ -747,6 +747,17 @@ def test_a_helper_that_refuses_says_why(helped: PlaceWithHelper, bearer_registry
         helped.keep(bearer_registry.host)
     assert problem.value.verdict.code == "login_not_saved_helper"
     assert "pass is not initialised" in problem.value.words
+
+
+def test_a_helper_that_repeats_the_token_that_docker_was_given_does_not_get_it_shown(
+    helped: PlaceWithHelper,
+) -> None:
+    helped.replace("#!/bin/sh\ncat; exit 1\n")
+    token = f"ey{new_id()}.{new_id()}+/="
+    with pytest.raises(ConfigProblem) as problem:
+        credential_helpers.store(Config(helped.host, ""), "lab", "a.example", username="<token>", secret=token)
+    assert '"ServerURL": "a.example"' in problem.value.words
+    assert token[4:20] not in problem.value.words
 
 
 def test_a_helper_that_forgets_is_noticed(helped: PlaceWithHelper, bearer_registry: BearerRegistry) -> None:
