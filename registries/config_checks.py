@@ -86,14 +86,14 @@ def _read(server: Server, ladder: Ladder, found: list[FoundLogin]) -> None:
 def _finding(login: FoundLogin, expected: Login | None, known: dict[str, Registry]) -> Finding:
     mark = credentials_mark(url=login.registry, username=login.username, password=login.password)
     if expected is not None and expected.is_leaving:
-        return _row(login.registry, login.username, login.folder, "leaving", expected.registry)
+        return _row(login.registry, login.shown_username, login.folder, "leaving", expected.registry)
     if expected is not None:
         cannot_be_read = not login.password and login.source != "config"  # a helper or an identity token keeps it
         is_ours = login.username in {"", expected.username} if cannot_be_read else mark == expected.mark
         state = "held" if is_ours else "outdated"
-        return _row(login.registry, login.username, login.folder, state, expected.registry)
+        return _row(login.registry, login.shown_username, login.folder, state, expected.registry)
     registry = known.get(mark)
-    return _row(login.registry, login.username, login.folder, "known" if registry else "foreign", registry)
+    return _row(login.registry, login.shown_username, login.folder, "known" if registry else "foreign", registry)
 
 
 def _row(host: str, username: str, folder: str, state: str, registry: Registry | None) -> Finding:
@@ -118,14 +118,17 @@ def _is(login: FoundLogin, adopts: dict[str, str]) -> bool:
 
 
 def _draft(check: ConfigCheck, by: User, login: FoundLogin) -> Draft:
-    """What the person who asked goes on with in the form of a new registry."""
+    """What the person who asked goes on with in the form of a new registry; nothing of a login that is put oddly."""
+    is_usual = login.username == login.shown_username
     kind = kinds.for_host(login.registry)
     values = {
         "kind": kind.slug,
         "url": login.registry,
-        "username": login.username,
-        "method": kind.method_of_pasted(login.username) or "stored",
+        "username": login.shown_username,
+        "method": kind.method_of_pasted(login.shown_username) or "stored",
         ONLY_HOST: login.registry,
         "note": f"Read from the Docker config of {check.server}.",
     }
-    return saving.keep_draft(organisation=check.organisation, by=by, values=values, password=login.password)
+    return saving.keep_draft(
+        organisation=check.organisation, by=by, values=values, password=login.password if is_usual else ""
+    )

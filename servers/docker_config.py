@@ -26,6 +26,14 @@ from servers.stages import PROLOGUE, OnStage, Stage, one_line, run_stages
 ASKED_OF_HELPERS = 100
 DOCKER_HUB = "docker.io"
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
+IDENTITY_TOKEN = "identity token"  # noqa: S105 - where a login stands, no secret
+_LONGEST_LINE = 255
+# Passwords that say that the username is the secret, as GitHub and Bitbucket once told people to write them.
+_NOT_SECRET = frozenset({"x-oauth-basic", "x-access-token", "x-token-auth", "oauth2"})
+# How the tokens of GitHub, GitLab, Docker Hub and DigitalOcean begin, and JSON Web Tokens.
+_TOKEN = re.compile(
+    r"gh[opsur]_|github_pat_|gl(?:pat|dt|rt|cbt|ptt|ft|soat|imt|agent|oas)-|dckr_[po]at_|do[opr]_v1_|eyJ[\w-]+\."
+)
 
 _ENTRY = r"""
     if [ $S -eq 0 ]; then cat "$D/config.json"; say entry 0; fi;
@@ -43,10 +51,17 @@ class FoundLogin:
     """
 
     registry: str
-    username: str
+    username: str = field(repr=False)
     password: str = field(repr=False)
     source: str
     folder: str
+
+    @property
+    def shown_username(self) -> str:
+        """The username; empty where it may be the secret, or cannot be shown."""
+        has_secret = self.source == IDENTITY_TOKEN or bool(self.password)
+        is_name = has_secret and self.password not in _NOT_SECRET and not _TOKEN.match(self.username)
+        return self.username if is_name and _is_line(self.username) else ""
 
 
 def export_line(folder: str) -> str:
@@ -208,13 +223,18 @@ def _holds_login(entry: Values) -> bool:
 def _found(key: str, entry: Values, folder: str) -> FoundLogin:
     username, password = _credentials(entry)
     if entry.get("identitytoken"):
-        return FoundLogin(_registry_of(key), username, "", "identity token", folder)
-    return FoundLogin(_registry_of(key), _shown(username, password), password, "config", folder)
+        return FoundLogin(_registry_of(key), username, "", IDENTITY_TOKEN, folder)
+    return FoundLogin(_registry_of(key), _named(username, password), password, "config", folder)
 
 
-def _shown(username: str, password: str) -> str:
+def _named(username: str, password: str) -> str:
     """The username; empty if it is the secret too, as everywhere in dokreg."""
     return "" if username == password else username
+
+
+def _is_line(text: str) -> bool:
+    """Whether it can stand in a row and on a page."""
+    return text.isprintable() and len(text) <= _LONGEST_LINE
 
 
 def _credentials(entry: Values) -> tuple[str, str]:
@@ -226,15 +246,19 @@ def _credentials(entry: Values) -> tuple[str, str]:
 def _opened(auth: str) -> tuple[str, str]:
     """Username and password of an entry; empty if it is not what Docker writes."""
     try:
-        username, _colon, password = base64.b64decode(auth, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+        username, colon, password = base64.b64decode(auth, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
         return "", ""
-    return username, password.strip("\0")
+    return (username, password.strip("\0")) if colon else ("", "")
 
 
 def _registry_of(key: str) -> str:
-    """The registry of a key: Docker once wrote addresses, such as `https://ghcr.io/v1/`."""
-    bare = re.sub(r"^https?://", "", key.lower()).rstrip("/")
+    """The registry of a key: Docker once wrote addresses, such as `https://ghcr.io/v1/`.
+
+    What people write there themselves may hold more, such as a password before an @.
+    """
+    address = re.split(r"[?#]", key.lower().rpartition("@")[2])[0]
+    bare = re.sub(r"^https?://", "", address).rstrip("/")
     host = re.sub(r"/v[12]$", "", bare)
     return DOCKER_HUB if host == "index.docker.io" else host
 
@@ -269,7 +293,7 @@ def _found_in_helper(config: Config, helper: str, key: str) -> FoundLogin | None
         if answer[0] != credential_helpers.TOKEN_USERNAME:
             username, password = answer
     source = f"helper:{verdicts.shown(helper)}"
-    return FoundLogin(_registry_of(key), _shown(username, password), password, source, config.folder)
+    return FoundLogin(_registry_of(key), _named(username, password), password, source, config.folder)
 
 
 def _checked(folder: str) -> str:

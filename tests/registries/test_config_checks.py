@@ -1,5 +1,6 @@
 """Check drift: what the Docker configs of real servers hold, beside what they are to hold."""
 
+import base64
 import datetime as dt
 import json
 from typing import Any
@@ -234,6 +235,19 @@ def test_adopting_makes_a_draft_for_this_person_alone(
     assert shown == {"url": bearer_registry.host, "username": "bob", "kind": "generic"}
     assert "one" in mine.values["note"]
     assert saving.draft_of(organisation=organisation, by=bob, draft_id=found.draft.pk) is None
+
+
+def test_a_token_in_the_place_of_the_username_is_kept_nowhere(
+    worker: Worker, one: Server, alice: User, server_one: sshd.Server
+) -> None:
+    token = "7c0ffee17c0ffee17c0ffee17c0ffee17c0ffee1"
+    entry = {"auth": base64.b64encode(f"{token}:x-oauth-basic".encode()).decode()}
+    write_config(server_one, json.dumps({"auths": {"ghcr.io": entry}}))
+    found = check(worker, one, alice, host="ghcr.io", folder="")
+    assert states(found) == {"ghcr.io": "foreign"}
+    assert found.draft is not None
+    assert (found.draft.values["username"], found.draft.password) == ("", None)
+    assert token not in str([found.findings, found.rungs, found.draft.values])
 
 
 def test_what_was_adopted_and_saved_is_kept_from_then_on(

@@ -671,6 +671,51 @@ def test_an_entry_that_cannot_be_decoded_is_found_without_its_content(place: Pla
     ]
 
 
+TOKEN = f"ghp_{new_id()}"
+NAMELESS = "7c0ffee17c0ffee17c0ffee17c0ffee17c0ffee1"
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        TOKEN,
+        f"{TOKEN}:",
+        f"{TOKEN}:x",
+        f"{NAMELESS}",
+        f"{NAMELESS}:",
+        f"{NAMELESS}:x-oauth-basic",
+        f"{NAMELESS}:{NAMELESS}",
+        f"{'n' * 256}:x",
+        "na\nme:x",
+    ],
+)
+def test_a_username_that_may_be_the_secret_is_not_shown(place: Place, pair: str) -> None:
+    entry = {"auth": base64.b64encode(pair.encode()).decode()}
+    place.write({"auths": {"a.example": entry, "b.example": entry | {"identitytoken": "tok"}}})
+    for found in read_logins(place.host)[: 2 if TOKEN in pair else 1]:
+        assert found.shown_username == ""
+        assert pair.partition(":")[0] not in repr(found)
+
+
+@pytest.mark.parametrize("name", ["alice", "robot$a+b", "gluster-bot", "x-access-token", "_json_key", "AWS"])
+def test_a_username_that_is_a_name_is_shown(place: Place, name: str) -> None:
+    place.write({"auths": {"a.example": entry_of(name, TOKEN)}})
+    assert [found.shown_username for found in read_logins(place.host)] == [name]
+
+
+@pytest.mark.parametrize(
+    ("key", "registry"),
+    [
+        ("https://user:pw@ghcr.io/v1/", "ghcr.io"),
+        ("user:p@w/x@ghcr.io:443/acme", "ghcr.io:443/acme"),
+        ("https://ghcr.io/v2/?token=pw#pw", "ghcr.io"),
+    ],
+)
+def test_a_password_in_an_address_is_not_shown(place: Place, key: str, registry: str) -> None:
+    place.write({"auths": {key: OTHER}})
+    assert [found.registry for found in read_logins(place.host)] == [registry]
+
+
 # Credential helpers
 
 
