@@ -45,14 +45,9 @@ def run(check_id: str) -> None:
     if server is None:
         return  # deleted at this moment, with its checks
     ladder = Ladder(STEPS, save=lambda rungs: runs.save_rungs(check, rungs))
-    found: list[FoundLogin] = []
-    climb_all(ladder, server, lambda: _read(server, ladder, found))
-    if ladder.has_failed:
-        runs.finish(check, ladder.verdict, failed=True)
-        return
-    adopted = next((login for login in found if _is(login, check.adopts)), None)
-    draft = _draft(check, check.asked_by, adopted) if adopted is not None and check.asked_by is not None else None
-    runs.finish(check, None, failed=False, findings=compare(server, found), draft=draft)
+    learned: dict[str, Any] = {}
+    climb_all(ladder, server, lambda: learned.update(_climb(check, server, ladder)))
+    runs.finish(check, ladder.verdict, failed=ladder.has_failed, **learned)
 
 
 def compare(server: Server, found: list[FoundLogin]) -> list[Finding]:
@@ -70,17 +65,27 @@ def compare(server: Server, found: list[FoundLogin]) -> list[Finding]:
     return sorted(findings, key=lambda finding: (order.index(finding["state"]), finding["host"]))
 
 
-def _read(server: Server, ladder: Ladder, found: list[FoundLogin]) -> None:
+def _climb(check: ConfigCheck, server: Server, ladder: Ladder) -> dict[str, Any]:
+    """The columns of the check that say what was found."""
+    found = _read(server, ladder)
+    adopted = next((login for login in found if _is(login, check.adopts)), None)
+    findings = compare(server, found)
+    draft = _draft(check, check.asked_by, adopted) if adopted is not None and check.asked_by is not None else None
+    ladder.passed("config", fact=f"{len(found)} login{'' if len(found) == 1 else 's'}")
+    return {"findings": findings, "draft": draft}
+
+
+def _read(server: Server, ladder: Ladder) -> list[FoundLogin]:
     def enter(_shell: Stage) -> None:
         ladder.passed("ssh")
         ladder.start("config")
 
     host = docker.host_of(server)
     folders = set(server.logins.exclude(folder="").values_list("folder", flat=True))
-    found += docker_config.read_logins(host, on_stage=enter)
+    found = docker_config.read_logins(host, on_stage=enter)
     for folder in sorted(folders):
         found += docker_config.read_logins(host, folder=folder)
-    ladder.passed("config", fact=f"{len(found)} login{'' if len(found) == 1 else 's'}")
+    return found
 
 
 def _finding(login: FoundLogin, expected: Login | None, known: dict[str, Registry]) -> Finding:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from dokreg.encryption import MAX_SECRET_BYTES
 from dokreg.ids import new_id
 from servers import credential_helpers, docker, verdicts
 from servers.config_file import CHECK, PLACE, SEE, Config, ConfigProblem, Values, parse
@@ -118,14 +119,15 @@ def read_logins(host: Host, *, folder: str = "", on_stage: OnStage | None = None
 
     The only stage is `shell`.
     Needs no Docker on the host. A login in a helper that gives no answer is found without username and password, as
-    far as the config itself names it.
+    far as the config itself names it; so is one whose content no login could be made of. What stands under a key that
+    no registry can have is left out.
     """
     config = Config(host, _checked(folder))
     config.look(on_stage)
     found = [_found(key, entry, folder) for key, entry in config.auths.items() if _holds_login(entry)]
     in_helpers = (_found_in_helper(config, *place) for place in _places_in_helpers(config))
     found += [login for login in in_helpers if login is not None]
-    return sorted(found, key=lambda login: (login.registry, login.source))
+    return sorted(filter(_has_usual_name, found), key=lambda login: (login.registry, login.source))
 
 
 class _Keeping:
@@ -232,6 +234,10 @@ def _named(username: str, password: str) -> str:
     return "" if username == password else username
 
 
+def _has_usual_name(login: FoundLogin) -> bool:
+    return bool(login.registry) and _is_line(login.registry)
+
+
 def _is_line(text: str) -> bool:
     """Whether it can stand in a row and on a page."""
     return text.isprintable() and len(text) <= _LONGEST_LINE
@@ -240,7 +246,7 @@ def _is_line(text: str) -> bool:
 def _credentials(entry: Values) -> tuple[str, str]:
     if auth := entry.get("auth"):
         return _opened(str(auth))
-    return str(entry.get("username") or ""), str(entry.get("password") or "")
+    return _storable(str(entry.get("username") or ""), str(entry.get("password") or ""))
 
 
 def _opened(auth: str) -> tuple[str, str]:
@@ -249,7 +255,14 @@ def _opened(auth: str) -> tuple[str, str]:
         username, colon, password = base64.b64decode(auth, validate=True).decode().partition(":")
     except (binascii.Error, ValueError):
         return "", ""
-    return (username, password.strip("\0")) if colon else ("", "")
+    return _storable(username, password.strip("\0")) if colon else ("", "")
+
+
+def _storable(username: str, password: str) -> tuple[str, str]:
+    """Both, or neither if one is nothing that dokreg could keep: with a NUL, half of a surrogate pair, endless."""
+    both = f"{username}{password}"
+    is_text = "\0" not in both and both.encode(errors="ignore").decode() == both
+    return (username, password) if is_text and len(both.encode()) <= MAX_SECRET_BYTES else ("", "")
 
 
 def _registry_of(key: str) -> str:
@@ -281,6 +294,7 @@ def _places_in_helpers(config: Config) -> Iterator[tuple[str, str]]:
     places |= config.values.get("credHelpers") or {}
     # Docker keeps the parts of a login in the browser under keys of their own below that of Docker Hub.
     keys = [key for key in places if key == DOCKER_HUB_KEY or not key.startswith(DOCKER_HUB_KEY)]
+    keys = [key for key in keys if _is_line(key)]
     return ((places[key], key) for key in keys[:ASKED_OF_HELPERS])
 
 
@@ -291,7 +305,7 @@ def _found_in_helper(config: Config, helper: str, key: str) -> FoundLogin | None
         if answer is None:
             return None
         if answer[0] != credential_helpers.TOKEN_USERNAME:
-            username, password = answer
+            username, password = _storable(*answer)
     source = f"helper:{verdicts.shown(helper)}"
     return FoundLogin(_registry_of(key), _named(username, password), password, source, config.folder)
 

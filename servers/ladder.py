@@ -106,9 +106,12 @@ class Ladder:
         return milliseconds if milliseconds is not None else round((time.monotonic() - self._since) * 1000)
 
     def scrubbed(self, words: str) -> str:
-        """Foreign words without the secrets. To be asked before anything cuts or quotes them: half a secret at a
-        cut would not be recognised."""
-        return scrub(words, self._secrets).strip()
+        """Foreign words without the secrets, and without what no database takes.
+
+        To be asked before anything cuts or quotes them: half a secret at a cut would not be recognised.
+        """
+        storable = words.replace("\0", "").encode(errors="replace").decode()
+        return scrub(storable, self._secrets).strip()
 
     def _fact(self, fact: str) -> str:
         return self.scrubbed(fact)[:MAX_FACT]

@@ -52,6 +52,13 @@ def test_words_are_scrubbed_and_bounded() -> None:
     assert "mark" not in words
 
 
+def test_words_that_no_database_takes_are_cleaned() -> None:
+    made = ladder()
+    made.hide("marked-secret")
+    made.failed("login", verdicts.deadline_passed(), words="a\0b\ud800c marked-\0secret")
+    assert made.rungs[2]["words"] == "ab?c ********"
+
+
 def test_the_sentences_have_no_secret_either_whoever_is_quoted_there() -> None:
     made = ladder()
     made.hide("marked-secret")
