@@ -83,10 +83,12 @@ def login_left_behind(server: Server, host: str) -> None:
 def watch() -> None:
     """Look for what nothing but time brings about: tokens that have ended, secrets that are about to."""
     now = timezone.now()
-    unwell = Registry.objects.filter(refresh_failures__gt=0, token_expires_at__lte=now)
-    for registry in unwell.exclude(_has_open(Kind.TOKEN_EXPIRED)).select_related("organisation"):
+    has_expired = Q(method__gt="", token_expires_at__lte=now)
+    expired = Registry.objects.filter(has_expired).exclude(_has_open(Kind.TOKEN_EXPIRED))
+    for registry in expired.select_related("organisation"):
         text = "No new one could be minted before. Servers and deployments that use it are refused."
-        _raise(registry, Kind.TOKEN_EXPIRED, f"{registry.name}: the token has expired", text)
+        title = f"{registry.name}: the token has expired"
+        _raise(registry, Kind.TOKEN_EXPIRED, title, text, if_still=has_expired)
     ends = Registry.objects.filter(secret_ends_on__lte=now.date() + dt.timedelta(days=max(WARN_DAYS)))
     told = dict(Alarm.objects.filter(kind=Kind.ENDS_SOON, cleared_at=None).values_list("registry", "stage"))
     for registry in ends.select_related("organisation"):
@@ -141,10 +143,11 @@ def _raise(
     place: str = "",
     stage: int = 0,
     level: str = Notice.Level.FAILURE,
+    if_still: Q | None = None,
 ) -> None:
     """Open an alarm and tell people, unless they know of one of this kind elsewhere; one that is open says why now."""
     with transaction.atomic():
-        if not _lock(registry):
+        if not _lock(registry, if_still):
             return
         others = _open(registry, kind)
         if others.filter(place=place).update(text=text):
@@ -168,13 +171,13 @@ def _clear(registry: Registry, *kinds: str, told: str, places: Collection[str] |
             _tell(registry, told, "", Notice.Level.SUCCESS)
 
 
-def _lock(registry: Registry) -> bool:
+def _lock(registry: Registry, if_still: Q | None = None) -> bool:
     """Let nobody else open or close an alarm of a registry during this transaction.
 
     Else of two servers that fail at the same moment neither would know of the other. False if the registry has other
     credentials by now, of which nothing was learned, or is gone.
     """
-    same = Registry.objects.filter(pk=registry.pk, credentials_mark=registry.credentials_mark)
+    same = Registry.objects.filter(if_still or Q(), pk=registry.pk, credentials_mark=registry.credentials_mark)
     return same.select_for_update(no_key=True).first() is not None
 
 

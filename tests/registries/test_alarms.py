@@ -12,10 +12,12 @@ from django.utils import timezone
 
 from organisations.models import Organisation, User
 from registries import alarms
-from registries.models import Alarm, Registry
+from registries.models import Alarm, Registry, TokenRefresh
 from servers.models import Server
+from tests.lab.aws import Aws
 from tests.registries.held import told
 from tests.registries.rows import make_registry
+from tests.registries.test_tokens import make_ecr, refresh
 from tests.servers.rows import make_server
 
 OTHER_KEY = "AKIAIOSFODNN7OTHERKE"
@@ -36,6 +38,14 @@ def one(organisation: Organisation) -> Server:
 @pytest.fixture
 def two(organisation: Organisation) -> Server:
     return make_server(organisation, "two")
+
+
+@pytest.fixture
+def minting(organisation: Organisation, alice: User, aws: Aws) -> Registry:
+    """It has its first token."""
+    registry = make_ecr(organisation, alice)
+    refresh(registry)
+    return registry
 
 
 def open_places() -> list[str]:
@@ -67,6 +77,32 @@ def at_once(*calls: Callable[[], Any]) -> None:
 
 
 # Tokens
+
+
+def test_a_token_that_expired_without_a_single_try_is_told(minting: Registry) -> None:
+    """Such as when no worker ran for half a day."""
+    Registry.objects.update(token_expires_at=timezone.now() - dt.timedelta(seconds=1))
+    alarms.watch()
+    alarms.watch()
+    assert told() == [EXPIRED]
+    minting.refresh_from_db()
+    refresh(minting, TokenRefresh.Reason.ASKED)
+    assert told() == [EXPIRED, FRESH]
+
+
+def test_a_token_that_comes_while_somebody_looks_is_not_told_as_expired(
+    minting: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Registry.objects.update(token_expires_at=timezone.now() - dt.timedelta(seconds=1))
+    lock = alarms._lock
+
+    def come_first(*args: Any) -> bool:
+        Registry.objects.update(token_expires_at=timezone.now() + dt.timedelta(hours=12))
+        return lock(*args)
+
+    monkeypatch.setattr(alarms, "_lock", come_first)
+    alarms.watch()
+    assert told() == []
 
 
 # Logins
