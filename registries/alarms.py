@@ -20,6 +20,8 @@ FAILURES_BEFORE_ALARM = 3
 WARN_DAYS = (14, 3, 1, 0)
 # Where the registry or the account is at fault; below stand the server's own troubles.
 RUNGS_OF_REGISTRY = frozenset({"token", "login", "pull"})
+# The place of what stopped working with credentials that are replaced: nobody knows yet where the new ones work.
+SOMEWHERE = ""
 
 
 def refresh_failed(registry: Registry, verdict: Verdict, *, will_retry: bool) -> None:
@@ -59,12 +61,25 @@ def stopped_working(registry: Registry, place: str, text: str) -> None:
 
 def works_again(registry: Registry, place: str) -> None:
     """A login succeeded at a place; people are told once it works everywhere again."""
-    _clear(registry, Kind.NOT_WORKING, places=(place,), told=f"{registry.name} works again.")
+    _clear(registry, Kind.NOT_WORKING, places=(place, SOMEWHERE), told=f"{registry.name} works again.")
 
 
 def credentials_saved(registry: Registry) -> None:
-    """What was wrong with the old credentials says nothing of the new ones."""
-    Alarm.objects.filter(registry=registry, cleared_at=None).update(cleared_at=timezone.now())
+    """New credentials are saved, in this transaction: people are told once it is known that they work.
+
+    That is when the first token comes, or the first login succeeds, wherever that is.
+    """
+    _close(_open(registry, Kind.ENDS_SOON))
+    if not registry.method:
+        _close(_open(registry, Kind.REFRESH_FAILING, Kind.TOKEN_EXPIRED))
+    elif registry.has_token:
+        token_came(registry)
+    stopped = _open(registry, Kind.NOT_WORKING)
+    if (first := stopped.order_by("created_at").first()) is not None:
+        _close(stopped.exclude(pk=first.pk))
+        stopped.update(place=SOMEWHERE)
+        if _passed(registry).filter(finished_at__gt=first.created_at).exists():  # before they were saved
+            works_again(registry, SOMEWHERE)
 
 
 def login_left_behind(server: Server, host: str) -> None:
@@ -101,7 +116,7 @@ def _forget_places() -> None:
     """A server that was renamed or deleted will not be heard of again under its name."""
     here = Server.objects.filter(organisation=OuterRef("organisation"), name=OuterRef("place"))
     elsewhere = Alarm.objects.filter(~Exists(here), kind=Kind.NOT_WORKING, cleared_at=None)
-    _close(elsewhere.exclude(place__in=(OWN_HOST,)))
+    _close(elsewhere.exclude(place__in=(OWN_HOST, SOMEWHERE)))
 
 
 def open_alarms(registry: Registry) -> list[Alarm]:
@@ -188,6 +203,11 @@ def _open(registry: Registry, *kinds: str) -> "QuerySet[Alarm]":
 
 def _close(alarms: "QuerySet[Alarm]") -> int:
     return alarms.update(cleared_at=timezone.now())
+
+
+def _passed(registry: Registry) -> "QuerySet[RegistryTest]":
+    """Tests of its present credentials that passed."""
+    return registry.tests.filter(state=RegistryTest.State.PASSED, credentials_mark=registry.credentials_mark)
 
 
 def _tell(registry: Registry, title: str, text: str, level: str) -> None:

@@ -11,13 +11,13 @@ from django.db import connection
 from django.utils import timezone
 
 from organisations.models import Organisation, User
-from registries import alarms
-from registries.models import Alarm, Registry, TokenRefresh
+from registries import alarms, credentials, saving, testing, tokens
+from registries.models import Alarm, Registry, RegistryTest, TokenRefresh
 from servers.models import Server
 from tests.lab.aws import Aws
 from tests.registries.held import told
 from tests.registries.rows import make_registry
-from tests.registries.test_tokens import make_ecr, refresh
+from tests.registries.test_tokens import KEY, let_it_be_due, make_ecr, refresh
 from tests.servers.rows import make_server
 
 OTHER_KEY = "AKIAIOSFODNN7OTHERKE"
@@ -50,6 +50,28 @@ def minting(organisation: Organisation, alice: User, aws: Aws) -> Registry:
 
 def open_places() -> list[str]:
     return list(Alarm.objects.filter(cleared_at=None).order_by("place").values_list("place", flat=True))
+
+
+def ended(registry: Registry, server: Server | None, *, fails_at: str = "", **also: Any) -> None:
+    """A test of a registry is over: it has passed, or failed at a rung for a reason that is `subject`'s."""
+    test = testing.planned(registry=registry, server=server, asked_by=None, image=also.get("image", ""))
+    test.rungs = testing.rungs_of(test)
+    test.state = RegistryTest.State.FAILED if fails_at else RegistryTest.State.PASSED
+    test.finished_at = timezone.now()
+    for rung in test.rungs:
+        if rung["name"] == fails_at:
+            rung |= {"state": "failed", "cause": "It was refused.", "fix": "Look at it."}
+    test.save()
+    alarms.tested(test)
+
+
+def save(registry: Registry, by: User, password: str | None = "new", **values: Any) -> Registry:
+    """What a person changes in the form."""
+    changed = Registry.objects.get(pk=registry.pk)
+    for name, value in values.items():
+        setattr(changed, name, value)
+    saving.save_registry(registry=changed, password=password, by=by)
+    return Registry.objects.get(pk=registry.pk)
 
 
 def in_days(days: int) -> dt.date:
@@ -105,7 +127,86 @@ def test_a_token_that_comes_while_somebody_looks_is_not_told_as_expired(
     assert told() == []
 
 
+def break_key(registry: Registry, aws: Aws) -> None:
+    aws.revoked.add(KEY)
+    let_it_be_due(registry)
+    refresh(registry)
+
+
+def test_a_new_key_is_told_to_work_when_its_first_token_comes(minting: Registry, aws: Aws, alice: User) -> None:
+    break_key(minting, aws)
+    saved = save(minting, alice, "t" * 40, account=minting.account | {"access_key_id": OTHER_KEY})
+    assert (told(), open_places()) == ([FAILING], [""])
+    tokens.run(TokenRefresh.objects.get(state="queued").pk)
+    assert (told(), alarms.open_alarms(saved)) == ([FAILING, FRESH], [])
+
+
+def test_a_new_key_that_fails_as_well_is_not_told_anew_but_its_reason_is_shown(
+    minting: Registry, aws: Aws, alice: User
+) -> None:
+    break_key(minting, aws)
+    saved = save(minting, alice, "t" * 40, account=minting.account | {"access_key_id": OTHER_KEY})
+    before = alarms.open_alarms(saved)[0].text
+    with aws.having(answers_500=True):
+        for _ in range(3):
+            let_it_be_due(saved)
+            refresh(saved)
+    assert told() == [FAILING]
+    assert alarms.open_alarms(saved)[0].text != before
+
+
+def test_a_registry_that_mints_no_more_has_no_trouble_with_tokens(minting: Registry, aws: Aws, alice: User) -> None:
+    break_key(minting, aws)
+    saved = save(minting, alice, "a-token", method="", account={})
+    assert (told(), alarms.open_alarms(saved)) == ([FAILING], [])
+
+
 # Logins
+
+
+def test_new_credentials_are_told_to_work_when_they_pass_anywhere(
+    images: Registry, alice: User, one: Server, two: Server
+) -> None:
+    for place in ("one", "two"):
+        alarms.stopped_working(images, place, "It was refused.")
+    saved = save(images, alice)
+    assert (told(), open_places()) == ([STOPPED], [alarms.SOMEWHERE])
+    alarms.watch()
+    assert open_places() == [alarms.SOMEWHERE]
+    ended(saved, None)
+    assert (told(), open_places()) == ([STOPPED, WORKS], [])
+
+
+def test_where_the_new_ones_are_refused_is_no_longer_a_matter_of_the_old_ones(
+    images: Registry, alice: User, one: Server, two: Server
+) -> None:
+    alarms.stopped_working(images, "one", "It was refused.")
+    saved = save(images, alice)
+    alarms.stopped_working(saved, "two", "It was refused.")
+    ended(saved, one)
+    assert (told(), open_places()) == ([STOPPED], ["two"])
+    ended(saved, two)
+    assert told() == [STOPPED, WORKS]
+
+
+def test_what_passed_before_it_was_saved_counts(images: Registry, alice: User, one: Server) -> None:
+    alarms.stopped_working(images, "one", "It was refused.")
+    draft = testing._queued(images.organisation, images, server=None, image="", asked_by=alice)
+    what = Registry.objects.get(pk=images.pk)
+    what.password = "new"
+    draft.credentials_mark = credentials.stored(what).mark
+    draft.state, draft.finished_at = RegistryTest.State.PASSED, timezone.now()
+    draft.save()
+    save(images, alice)
+    assert (told(), open_places()) == ([STOPPED, WORKS], [])
+
+
+def test_a_pass_of_the_old_credentials_says_nothing_of_the_new_ones(images: Registry, alice: User, one: Server) -> None:
+    alarms.stopped_working(images, "one", "It was refused.")
+    save(images, alice)
+    ended(images, one)  # it began before
+    alarms.stopped_working(images, "two", "It was refused.")
+    assert (told(), open_places()) == ([STOPPED], [alarms.SOMEWHERE])
 
 
 @pytest.mark.django_db(transaction=True)
