@@ -69,7 +69,7 @@ def credentials_saved(registry: Registry) -> None:
 
     That is when the first token comes, or the first login succeeds, wherever that is.
     """
-    _close(_open(registry, Kind.ENDS_SOON))
+    end_saved(registry)
     if not registry.method:
         _close(_open(registry, Kind.REFRESH_FAILING, Kind.TOKEN_EXPIRED))
     elif registry.has_token:
@@ -80,6 +80,11 @@ def credentials_saved(registry: Registry) -> None:
         stopped.update(place=SOMEWHERE)
         if _passed(registry).filter(finished_at__gt=first.created_at).exists():  # before they were saved
             works_again(registry, SOMEWHERE)
+
+
+def end_saved(registry: Registry) -> None:
+    """The day on which the secret ends may be another one now: then the old one's warnings are none of the new one."""
+    _close(_open(registry, Kind.ENDS_SOON).exclude(text=_text_of_end(registry)))
 
 
 def login_left_behind(server: Server, host: str) -> None:
@@ -140,13 +145,20 @@ def _warn_of_end(registry: Registry) -> None:
     days, stage = _days_left(registry), _stage(registry)
     when = "today" if days == 0 else f"in {days} day{'s' if days > 1 else ''}" if days > 0 else "in the past"
     title = f"{registry.name}: the {registry.provider.secret_name.lower()} ends {when}"
-    text = f"It ends on {registry.secret_ends_on:%-d %B %Y}. Make a new one and enter it on the registry's page."
+    text = _text_of_end(registry)
     level = Notice.Level.WARNING if days > 0 else Notice.Level.FAILURE
     with transaction.atomic():
         if _lock(registry) and _open(registry, Kind.ENDS_SOON).filter(stage__gt=stage).update(stage=stage, text=text):
             _tell(registry, title, text, level)
         else:
             _raise(registry, Kind.ENDS_SOON, title, text, stage=stage, level=level)
+
+
+def _text_of_end(registry: Registry) -> str:
+    """What people are told of an end, the same at all its stages; "" if none is known."""
+    if registry.secret_ends_on is None:
+        return ""
+    return f"It ends on {registry.secret_ends_on:%-d %B %Y}. Make a new one and enter it on the registry's page."
 
 
 def _raise(

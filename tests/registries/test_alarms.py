@@ -238,6 +238,38 @@ def slowly(function: Callable[..., Any]) -> Callable[..., Any]:
 # Ends
 
 
+def warned(registry: Registry) -> list[str]:
+    alarms.watch()
+    return [title.rpartition(" ends ")[2] for title in told()]
+
+
+@pytest.mark.parametrize("is_new_secret", [False, True])
+def test_another_end_has_warnings_of_its_own(images: Registry, alice: User, is_new_secret: bool) -> None:
+    def to(days: int | None) -> None:
+        day = None if days is None else in_days(days)
+        save(images, alice, str(days) if is_new_secret else None, secret_ends_on=day)
+
+    to(2)
+    assert warned(images) == ["in 2 days"]
+    to(3)
+    assert warned(images) == ["in 2 days", "in 3 days"]
+    to(10)
+    assert warned(images) == ["in 2 days", "in 3 days", "in 10 days"]
+    to(100)
+    assert (warned(images)[3:], open_places()) == ([], [])
+    to(1)
+    assert warned(images)[3:] == ["in 1 day"]
+    to(None)
+    assert open_places() == []
+
+
+def test_the_same_end_is_not_told_anew(images: Registry, alice: User) -> None:
+    save(images, alice, None, secret_ends_on=in_days(2))
+    assert warned(images) == ["in 2 days"]
+    save(images, alice, "newer", name="Pictures")
+    assert warned(images) == ["in 2 days"]
+
+
 def test_a_secret_works_until_the_day_on_which_it_ends_is_over(images: Registry) -> None:
     images.secret_ends_on = in_days(0)
     assert not images.is_ended
