@@ -64,6 +64,11 @@ def works_again(registry: Registry, place: str) -> None:
     _clear(registry, Kind.NOT_WORKING, places=(place, SOMEWHERE), told=f"{registry.name} works again.")
 
 
+def logged_out(registry: Registry, places: Collection[str]) -> None:
+    """These servers are to use the registry no more: nobody waits for it to work there."""
+    _close(_open(registry, Kind.NOT_WORKING).filter(place__in=places))
+
+
 def credentials_saved(registry: Registry) -> None:
     """New credentials are saved, in this transaction: people are told once it is known that they work.
 

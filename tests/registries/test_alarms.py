@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from organisations.models import Organisation, User
-from registries import alarms, credentials, saving, testing, tokens
+from registries import alarms, credentials, logins, saving, testing, tokens
 from registries.models import Alarm, Registry, RegistryTest, TokenRefresh
 from servers.models import Server
 from tests.lab.aws import Aws
@@ -233,6 +233,18 @@ def slowly(function: Callable[..., Any]) -> Callable[..., Any]:
         return answer
 
     return call
+
+
+def test_an_unticked_server_keeps_nobody_from_hearing_of_the_next_one(
+    images: Registry, one: Server, two: Server
+) -> None:
+    logins.choose(registry=images, servers=[one, two])
+    alarms.stopped_working(images, "one", "It was refused.")
+    logins.choose(registry=images, servers=[two])
+    assert open_places() == []
+    alarms.stopped_working(images, "two", "It was refused.")
+    alarms.works_again(images, "two")
+    assert told() == [STOPPED, "Images stopped working on two", WORKS]
 
 
 # Ends
