@@ -39,18 +39,26 @@ def token_came(registry: Registry) -> None:
     _clear(registry, Kind.REFRESH_FAILING, Kind.TOKEN_EXPIRED, told=f"{registry.name} has a fresh token again.")
 
 
-def tested(test: RegistryTest) -> None:
+def tested(test: RegistryTest, verdict: Verdict | None) -> None:
     """A test of a saved registry is over: has it stopped working, does it work again?"""
     registry = test.registry
     if registry is None or test.credentials_mark != registry.credentials_mark:
         return
+    rung = test.failing_rung
     if test.state == RegistryTest.State.PASSED:
         works_again(registry, test.place)
-    elif test.state == RegistryTest.State.FAILED and test.failing_rung is not None:
-        rung = test.failing_rung
-        worked = registry.tests.filter(state=RegistryTest.State.PASSED, credentials_mark=registry.credentials_mark)
-        if rung["name"] in RUNGS_OF_REGISTRY and worked.exists():
-            stopped_working(registry, test.place, f"{rung['cause']} {rung['fix']}")
+    elif rung is not None and verdict is not None and _has_stopped(registry, test, rung["name"], verdict):
+        stopped_working(registry, test.place, f"{rung['cause']} {rung['fix']}")
+
+
+def _has_stopped(registry: Registry, test: RegistryTest, rung: str, verdict: Verdict) -> bool:
+    """Whether what a test failed at had worked, and it is not the server that keeps it from working."""
+    if rung not in RUNGS_OF_REGISTRY or verdict.subject == "server":
+        return False
+    worked = _passed(registry)
+    if rung == "pull":  # of another image it says nothing: this one's name may be mistyped
+        worked = worked.filter(image=test.image, image_prefix=test.image_prefix)
+    return worked.exists()
 
 
 def stopped_working(registry: Registry, place: str, text: str) -> None:

@@ -14,6 +14,7 @@ from organisations.models import Organisation, User
 from registries import alarms, credentials, logins, saving, testing, tokens
 from registries.models import Alarm, Registry, RegistryTest, TokenRefresh
 from servers.models import Server
+from servers.verdicts import Subject, Verdict
 from tests.lab.aws import Aws
 from tests.registries.held import told
 from tests.registries.rows import make_registry
@@ -52,7 +53,9 @@ def open_places() -> list[str]:
     return list(Alarm.objects.filter(cleared_at=None).order_by("place").values_list("place", flat=True))
 
 
-def ended(registry: Registry, server: Server | None, *, fails_at: str = "", **also: Any) -> None:
+def ended(
+    registry: Registry, server: Server | None, *, fails_at: str = "", subject: Subject = "registry", **also: Any
+) -> None:
     """A test of a registry is over: it has passed, or failed at a rung for a reason that is `subject`'s."""
     test = testing.planned(registry=registry, server=server, asked_by=None, image=also.get("image", ""))
     test.rungs = testing.rungs_of(test)
@@ -62,7 +65,8 @@ def ended(registry: Registry, server: Server | None, *, fails_at: str = "", **al
         if rung["name"] == fails_at:
             rung |= {"state": "failed", "cause": "It was refused.", "fix": "Look at it."}
     test.save()
-    alarms.tested(test)
+    verdict = Verdict("refused", "It was refused.", "Look at it.", permanent=False, subject=subject)
+    alarms.tested(test, verdict if fails_at else None)
 
 
 def save(registry: Registry, by: User, password: str | None = "new", **values: Any) -> Registry:
@@ -245,6 +249,26 @@ def test_an_unticked_server_keeps_nobody_from_hearing_of_the_next_one(
     alarms.stopped_working(images, "two", "It was refused.")
     alarms.works_again(images, "two")
     assert told() == [STOPPED, "Images stopped working on two", WORKS]
+
+
+def test_a_login_that_was_refused_is_told(images: Registry, one: Server) -> None:
+    ended(images, one)
+    ended(images, one, fails_at="login", subject="credentials")
+    assert told() == [STOPPED]
+
+
+def test_what_is_the_servers_own_trouble_is_not_told(images: Registry, one: Server) -> None:
+    ended(images, one)
+    ended(images, one, fails_at="login", subject="server")
+    assert told() == []
+
+
+def test_a_mistyped_image_is_not_told_but_one_that_could_be_pulled_is(images: Registry, one: Server) -> None:
+    ended(images, one, image="shop:1")
+    ended(images, one, image="shpo:1", fails_at="pull")
+    assert told() == []
+    ended(images, one, image="shop:1", fails_at="pull")
+    assert told() == [STOPPED]
 
 
 # Ends
