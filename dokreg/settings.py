@@ -162,6 +162,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "dokreg.http.RefuseNulMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "dokreg.http.HtmxRedirectMiddleware",
     "auditlog.middleware.AuditlogMiddleware",

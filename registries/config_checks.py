@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 
 from organisations import audit
 from organisations.models import User
@@ -52,7 +53,8 @@ def run(check_id: str) -> None:
 
 def compare(server: Server, found: list[FoundLogin]) -> list[Finding]:
     """What was found beside what is to be there; what needs attention comes first."""
-    rows = server.logins.select_related("registry").order_by("-left_at")  # what stays comes last, and counts
+    # What stays comes last, and so counts where an entry has both.
+    rows = server.logins.select_related("registry").order_by(F("left_at").desc(nulls_last=True))
     expected = {(login.folder, login.url): login for login in rows}
     known = _known_marks(server)
     findings = [_finding(login, expected.pop((login.folder, login.registry), None), known) for login in found]
