@@ -243,16 +243,6 @@ class Machine(MachineMethod, _AmazonMethod):
     credentials = "the machine's own role"
     credentials_help = "Check which role the machine that dokreg runs on has, and that its metadata service answers."
 
-    def _complain_of_role(self, host: str, role_arn: str) -> str | None:
-        if complaint := super()._complain_of_role(host, role_arn):
-            return complaint
-        if role_arn in settings.DOKREG_MACHINE_ROLES:
-            return None
-        return (
-            "The machine's own role may not assume this one for everybody who may add a registry. Use an access key, "
-            "or ask who runs dokreg to name the role in DOKREG_MACHINE_ROLES."
-        )
-
     principal = "ACCOUNT_OF_THE_MACHINE:role/NAME_OF_ITS_ROLE"
     holder = "the role of the machine that dokreg runs on"
 
@@ -262,6 +252,16 @@ class Machine(MachineMethod, _AmazonMethod):
         keys = aws_calls.machine_keys(call.deadline)
         call.hidden += [keys.secret_key, keys.token or ""]
         return keys
+
+    def _complain_of_role(self, host: str, role_arn: str) -> str | None:
+        if complaint := super()._complain_of_role(host, role_arn):
+            return complaint
+        if role_arn in settings.DOKREG_MACHINE_ROLES:
+            return None
+        return (
+            "The machine's own role may not assume this one for everybody who may add a registry. Use an access key, "
+            "or ask who runs dokreg to name the role in DOKREG_MACHINE_ROLES."
+        )
 
 
 class _Public(_AmazonMethod):
