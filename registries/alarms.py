@@ -1,9 +1,10 @@
 """Tells people what goes wrong with a registry: once when it begins, once when it is over, never once per try."""
 
 import datetime as dt
+from collections.abc import Collection
 
-from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from organisations import audit, notifying
@@ -58,7 +59,7 @@ def stopped_working(registry: Registry, place: str, text: str) -> None:
 
 def works_again(registry: Registry, place: str) -> None:
     """A login succeeded at a place; people are told once it works everywhere again."""
-    _clear(registry, Kind.NOT_WORKING, place=place, told=f"{registry.name} works again.")
+    _clear(registry, Kind.NOT_WORKING, places=(place,), told=f"{registry.name} works again.")
 
 
 def credentials_saved(registry: Registry) -> None:
@@ -82,10 +83,12 @@ def login_left_behind(server: Server, host: str) -> None:
 def watch() -> None:
     """Look for what nothing but time brings about: tokens that have ended, secrets that are about to."""
     now = timezone.now()
-    unwell = Registry.objects.filter(refresh_failures__gt=0, token_expires_at__lte=now)
-    for registry in unwell.exclude(_has_open(Kind.TOKEN_EXPIRED)).select_related("organisation"):
+    has_expired = Q(method__gt="", token_expires_at__lte=now)
+    expired = Registry.objects.filter(has_expired).exclude(_has_open(Kind.TOKEN_EXPIRED))
+    for registry in expired.select_related("organisation"):
         text = "No new one could be minted before. Servers and deployments that use it are refused."
-        _raise(registry, Kind.TOKEN_EXPIRED, f"{registry.name}: the token has expired", text)
+        title = f"{registry.name}: the token has expired"
+        _raise(registry, Kind.TOKEN_EXPIRED, title, text, if_still=has_expired)
     ends = Registry.objects.filter(secret_ends_on__lte=now.date() + dt.timedelta(days=max(WARN_DAYS)))
     told = dict(Alarm.objects.filter(kind=Kind.ENDS_SOON, cleared_at=None).values_list("registry", "stage"))
     for registry in ends.select_related("organisation"):
@@ -98,12 +101,12 @@ def _forget_places() -> None:
     """A server that was renamed or deleted will not be heard of again under its name."""
     here = Server.objects.filter(organisation=OuterRef("organisation"), name=OuterRef("place"))
     elsewhere = Alarm.objects.filter(~Exists(here), kind=Kind.NOT_WORKING, cleared_at=None)
-    elsewhere.exclude(place=OWN_HOST).update(cleared_at=timezone.now())
+    _close(elsewhere.exclude(place__in=(OWN_HOST,)))
 
 
 def open_alarms(registry: Registry) -> list[Alarm]:
     """What is wrong now, the oldest first."""
-    return list(registry.alarms.filter(cleared_at=None).order_by("created_at"))
+    return list(_open(registry).order_by("created_at"))
 
 
 def _days_left(registry: Registry) -> int:
@@ -125,10 +128,9 @@ def _warn_of_end(registry: Registry) -> None:
     text = f"It ends on {registry.secret_ends_on:%-d %B %Y}. Make a new one and enter it on the registry's page."
     level = Notice.Level.WARNING if days > 0 else Notice.Level.FAILURE
     with transaction.atomic():
-        told = Alarm.objects.filter(registry=registry, kind=Kind.ENDS_SOON, cleared_at=None)
-        if told.filter(stage__gt=stage).update(stage=stage, text=text):
+        if _lock(registry) and _open(registry, Kind.ENDS_SOON).filter(stage__gt=stage).update(stage=stage, text=text):
             _tell(registry, title, text, level)
-        elif not told.exists():
+        else:
             _raise(registry, Kind.ENDS_SOON, title, text, stage=stage, level=level)
 
 
@@ -141,33 +143,51 @@ def _raise(
     place: str = "",
     stage: int = 0,
     level: str = Notice.Level.FAILURE,
+    if_still: Q | None = None,
 ) -> None:
-    """Open an alarm, unless it is open already, and tell people, unless they know of one of this kind elsewhere."""
-    others = Alarm.objects.filter(registry=registry, kind=kind, cleared_at=None)
-    try:
-        with transaction.atomic():
-            is_first = not others.exists()
-            Alarm.objects.create(
-                organisation_id=registry.organisation_id,
-                registry=registry,
-                kind=kind,
-                text=text,
-                place=place,
-                stage=stage,
-            )
-            if is_first:
-                _tell(registry, title, text, level)
-    except IntegrityError:
-        return
-
-
-def _clear(registry: Registry, *kinds: str, told: str, place: str = "") -> None:
-    """Close alarms, at one place or everywhere, and tell people once none of the kinds is open any more."""
-    still_open = Alarm.objects.filter(registry=registry, kind__in=kinds, cleared_at=None)
+    """Open an alarm and tell people, unless they know of one of this kind elsewhere; one that is open says why now."""
     with transaction.atomic():
-        cleared = (still_open.filter(place=place) if place else still_open).update(cleared_at=timezone.now())
-        if cleared and not still_open.exists():
+        if not _lock(registry, if_still):
+            return
+        others = _open(registry, kind)
+        if others.filter(place=place).update(text=text):
+            return
+        is_first = not others.exists()
+        Alarm.objects.create(
+            organisation_id=registry.organisation_id, registry=registry, kind=kind, text=text, place=place, stage=stage
+        )
+        if is_first:
+            _tell(registry, title, text, level)
+
+
+def _clear(registry: Registry, *kinds: str, told: str, places: Collection[str] | None = None) -> None:
+    """Close alarms, at some places or everywhere, and tell people once none of the kinds is open any more."""
+    still_open = _open(registry, *kinds)
+    here = still_open if places is None else still_open.filter(place__in=places)
+    if not here.exists():  # as nearly always: then nobody need wait for the lock
+        return
+    with transaction.atomic():
+        if _lock(registry) and _close(here) and not still_open.exists():
             _tell(registry, told, "", Notice.Level.SUCCESS)
+
+
+def _lock(registry: Registry, if_still: Q | None = None) -> bool:
+    """Let nobody else open or close an alarm of a registry during this transaction.
+
+    Else of two servers that fail at the same moment neither would know of the other. False if the registry has other
+    credentials by now, of which nothing was learned, or is gone.
+    """
+    same = Registry.objects.filter(if_still or Q(), pk=registry.pk, credentials_mark=registry.credentials_mark)
+    return same.select_for_update(no_key=True).first() is not None
+
+
+def _open(registry: Registry, *kinds: str) -> "QuerySet[Alarm]":
+    found = Alarm.objects.filter(registry=registry, cleared_at=None)
+    return found.filter(kind__in=kinds) if kinds else found
+
+
+def _close(alarms: "QuerySet[Alarm]") -> int:
+    return alarms.update(cleared_at=timezone.now())
 
 
 def _tell(registry: Registry, title: str, text: str, level: str) -> None:

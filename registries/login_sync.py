@@ -141,8 +141,8 @@ def _note_login(login: Login, registry: Registry, what: DockerLogin) -> None:
 
 def _note_failed_login(login: Login, registry: Registry, ladder: Ladder, rung: Rung) -> None:
     due_at = None if _is_final(ladder.verdict) else timezone.now() + _wait(login)
-    _wanted(login).update(state=Login.State.FAILED, due_at=due_at, failures=login.failures + 1, **_facts(ladder, rung))
-    if _catch_up(login, registry):
+    changes = {"state": Login.State.FAILED, "due_at": due_at, "failures": login.failures + 1, **_facts(ladder, rung)}
+    if not _wanted(login).update(**changes) or _catch_up(login, registry):
         return
     if login.logged_in_at is not None and rung["name"] == "login":
         alarms.stopped_working(registry, login.server.name, f"{rung['cause']} {rung['fix']}")

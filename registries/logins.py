@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from organisations import audit
+from registries import alarms
 from registries.models import Login, Registry
 from servers import processes, runs, turns
 from servers.models import ConfigTurn, Server
@@ -45,6 +46,7 @@ def choose(*, registry: Registry, servers: Collection[Server], of: Collection[st
         for server in added:
             _hold(registry, server)
         _leave(Login.objects.filter(pk__in=[login.pk for login in removed]))
+        alarms.logged_out(registry, [login.server.name for login in removed])
         if added or removed:
             names = {"added": [server.name for server in added], "removed": [login.server.name for login in removed]}
             facts: dict[str, Any] = {word: ", ".join(found) for word, found in names.items() if found}

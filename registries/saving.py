@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from organisations.deletion import delete_unless_used
 from organisations.models import Organisation, User
-from registries import credentials, logins, rotations, testing, tokens
+from registries import alarms, credentials, logins, rotations, testing, tokens
 from registries.models import DRAFT_LIFE, Draft, Registry, Rotation
 
 # What is no part of the credentials. Not the other columns of a row that a worker may be writing to at this moment.
@@ -73,6 +73,7 @@ def _save_rest(registry: Registry, *, is_given_anew: bool, by: User) -> None:
         rotations.end_all(registry)
     registry.save(update_fields=columns)
     logins.rename(registry)
+    alarms.end_saved(registry)
     testing.adopt_tests(registry=registry, by=by)
     if is_given_anew:
         tokens.begin_anew(registry)

@@ -87,7 +87,7 @@ def run(test_id: str) -> RegistryTest | None:
     else:
         climb_all(ladder, server, lambda: _climb(test, ladder, server))
     if runs.finish(test, ladder.verdict, failed=ladder.has_failed, draft_password=None):
-        alarms.tested(test)
+        alarms.tested(test, ladder.verdict)
     return test
 
 

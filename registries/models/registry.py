@@ -151,7 +151,7 @@ class Registry(OwnedByOrganisation):
     def secret_ends_at(self) -> dt.datetime | None:
         """When the stored secret has ended at the latest; None if it does not end, or nobody knows when."""
         if self.secret_ends_on is not None:
-            return dt.datetime.combine(self.secret_ends_on, dt.time(), tzinfo=dt.UTC)
+            return dt.datetime.combine(self.secret_ends_on, dt.time.max, tzinfo=dt.UTC)  # it ends with that day
         hours = None if self.method else self.provider.life_hours(self.username)
         return self.secret_changed_at + dt.timedelta(hours=hours) if hours else None
 
