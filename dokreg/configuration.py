@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 T = TypeVar("T")
 BIND = re.compile(r"^(?P<host>\[[0-9a-fA-F:]+\]|[^:\s]+):(?P<port>\d{1,5})$")
+ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[^\s:]+")
 MAIL_ADDRESS = re.compile(r"^[^@\s]+@[^@\s]+$")
 SMTP_PORTS = {"smtp": 587, "smtps": 465}
 TRUE = {"1", "true", "yes", "on"}
@@ -182,6 +183,14 @@ def as_redis(text: str) -> str:
     if text and not text.startswith(("redis://", "rediss://", "redis+socket://")):
         raise ValueError("it must begin with redis://, rediss:// or redis+socket://.")
     return text
+
+
+def as_roles(text: str) -> list[str]:
+    """The ARNs of IAM roles, separated by white space; a comma may be part of a name."""
+    roles = text.split()
+    if not all(ROLE.fullmatch(role) for role in roles):
+        raise ValueError("write ARNs such as arn:aws:iam::123456789012:role/dokreg-pull, with a space between two.")
+    return roles
 
 
 def as_count(text: str) -> int:

@@ -20,6 +20,7 @@ from dokreg.configuration import (
     as_log_level,
     as_postgresql,
     as_redis,
+    as_roles,
     as_sender,
     as_smtp,
     as_url,
@@ -56,6 +57,8 @@ DOKREG_AZURE_LOGIN_URL = _env.parse("DOKREG_AZURE_LOGIN_URL", as_url, "")
 DOKREG_ACR_EXCHANGE_URL = _env.parse("DOKREG_ACR_EXCHANGE_URL", as_url, "")
 # Whether registries may use the rights that the machine itself has in its cloud
 DOKREG_MACHINE_IDENTITY = _env.parse("DOKREG_MACHINE_IDENTITY", as_bool, "false")
+# The roles that it may assume for them; empty: none
+DOKREG_MACHINE_ROLES = _env.parse("DOKREG_MACHINE_ROLES", as_roles, "")
 
 DEBUG = _env.parse("DOKREG_DEBUG", as_bool, "false")
 if DEBUG and not is_loopback_name(DOKREG_BIND[0]):
@@ -162,6 +165,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "dokreg.http.RefuseNulMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "dokreg.http.HtmxRedirectMiddleware",
     "auditlog.middleware.AuditlogMiddleware",

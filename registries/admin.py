@@ -128,7 +128,7 @@ class RegistryAdmin(ScopedAdmin):
         try:
             rotation = saving.save_registry(registry=obj, password=password, by=request.user)
         except saving.ChangedMeanwhile as error:
-            messages.error(request, str(error))
+            request.refusal = str(error)
             return
         if rotation is not None:
             messages.info(request, f"The new credentials of {obj} are tested first on every server that uses them.")
@@ -138,7 +138,13 @@ class RegistryAdmin(ScopedAdmin):
         try:
             saving.delete_registry(registry=obj)
         except StillUsed as error:
-            messages.error(request, str(error))
+            request.refusal = str(error)
+
+    def message_user(self, request: Any, message: Any, level: Any = messages.INFO, *args: Any, **kwargs: Any) -> None:
+        """Why it was refused, in the place of Django's message that it was done."""
+        if (refusal := getattr(request, "refusal", "")) and level == messages.SUCCESS:
+            message, level = refusal, messages.ERROR
+        super().message_user(request, message, level, *args, **kwargs)
 
     def delete_queryset(self, request: Any, queryset: QuerySet[Registry]) -> None:
         for registry in queryset:

@@ -1,8 +1,10 @@
 """Check drift: which logins a server's Docker config really holds, beside those that it is to hold."""
 
+import time
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 
 from organisations import audit
 from organisations.models import User
@@ -16,14 +18,25 @@ from servers.stages import Stage
 from servers.testing import climb_all
 
 STEPS = (("ssh", "SSH"), ("config", "Docker config"))
+LONGEST_SECONDS = 60.0  # within the lease of a run, for all folders together
+MOST_FINDINGS = 200
+KEPT = 10  # of a server, the last ones
+UNDER_WAY = (ConfigCheck.State.QUEUED, ConfigCheck.State.RUNNING)
 Finding = dict[str, Any]
 
 
 def ask(*, server: Server, asked_by: User, adopts: dict[str, str] | None = None) -> ConfigCheck:
-    """Queue a look into a server's config. `adopts` names the host and folder of one login that goes into a draft."""
+    """Queue a look into a server's config, or answer the one that is under way: there is never more than one.
+
+    `adopts` names the host and folder of one login that goes into a draft.
+    """
     from registries.tasks import run_config_check
 
     with transaction.atomic():
+        Server.objects.select_for_update().get(pk=server.pk)  # of two clicks at once one waits
+        under_way = server.config_checks.filter(state__in=UNDER_WAY).first()
+        if under_way is not None:
+            return under_way
         check = ConfigCheck.objects.create(
             organisation=server.organisation,
             server=server,
@@ -48,11 +61,14 @@ def run(check_id: str) -> None:
     learned: dict[str, Any] = {}
     climb_all(ladder, server, lambda: learned.update(_climb(check, server, ladder)))
     runs.finish(check, ladder.verdict, failed=ladder.has_failed, **learned)
+    outdated = server.config_checks.exclude(state__in=UNDER_WAY).values_list("pk", flat=True)[KEPT:]
+    ConfigCheck.objects.filter(pk__in=list(outdated)).delete()
 
 
 def compare(server: Server, found: list[FoundLogin]) -> list[Finding]:
     """What was found beside what is to be there; what needs attention comes first."""
-    rows = server.logins.select_related("registry").order_by("-left_at")  # what stays comes last, and counts
+    # What stays comes last, and so counts where an entry has both.
+    rows = server.logins.select_related("registry").order_by(F("left_at").desc(nulls_last=True))
     expected = {(login.folder, login.url): login for login in rows}
     known = _known_marks(server)
     findings = [_finding(login, expected.pop((login.folder, login.registry), None), known) for login in found]
@@ -71,8 +87,14 @@ def _climb(check: ConfigCheck, server: Server, ladder: Ladder) -> dict[str, Any]
     adopted = next((login for login in found if _is(login, check.adopts)), None)
     findings = compare(server, found)
     draft = _draft(check, check.asked_by, adopted) if adopted is not None and check.asked_by is not None else None
-    ladder.passed("config", fact=f"{len(found)} login{'' if len(found) == 1 else 's'}")
-    return {"findings": findings, "draft": draft}
+    ladder.passed("config", fact=_number_of(findings))
+    return {"findings": findings[:MOST_FINDINGS], "draft": draft}
+
+
+def _number_of(findings: list[Finding]) -> str:
+    number = sum(finding["state"] != "missing" for finding in findings)
+    left_out = len(findings) - MOST_FINDINGS
+    return f"{number} login{'' if number == 1 else 's'}" + (f"; {left_out} are not shown" if left_out > 0 else "")
 
 
 def _read(server: Server, ladder: Ladder) -> list[FoundLogin]:
@@ -80,7 +102,7 @@ def _read(server: Server, ladder: Ladder) -> list[FoundLogin]:
         ladder.passed("ssh")
         ladder.start("config")
 
-    host = docker.host_of(server)
+    host = docker.host_of(server, end=time.monotonic() + LONGEST_SECONDS)
     folders = set(server.logins.exclude(folder="").values_list("folder", flat=True))
     found = docker_config.read_logins(host, on_stage=enter)
     for folder in sorted(folders):

@@ -15,7 +15,7 @@ from servers import docker, docker_config, turns
 from servers.docker import Host
 from servers.ladder import Ladder, Rung
 from servers.models import Server
-from servers.stages import Stage
+from servers.stages import TASK_SECONDS, Stage
 from servers.testing import climb_all, climb_to_daemon
 from servers.verdicts import Verdict
 
@@ -30,7 +30,7 @@ IN_STEPS = (
 )
 OUT_STEPS = (("ssh", "SSH"), ("config", "Docker config"), ("gone", "Entry"))
 FIRST_PAUSE, LONGEST_PAUSE = dt.timedelta(seconds=30), dt.timedelta(hours=1)
-LONGEST_SECONDS = 30.0  # a task may not last for ever; what is left is due, and handed over anew
+LONGEST_SECONDS = 30.0  # after that no other login is begun: what is left is due, and handed over anew
 # A server that never comes back is not waited for any longer, to be logged out.
 GIVE_UP_LEAVING_AFTER = dt.timedelta(days=30)
 
@@ -41,13 +41,15 @@ def sync(server_id: str) -> None:
     if turn is None:
         return
     logins.forget_sent(server_id)  # it has arrived; from now on the turn alone tells whether somebody is at it
-    end = time.monotonic() + LONGEST_SECONDS
+    began = time.monotonic()
     try:
         server = Server.objects.select_related("ssh_key").filter(pk=server_id).first()
-        while server is not None and time.monotonic() < end and (login := _next(server)) is not None:
-            if not turns.prolong(server_id, turn):
+        while server is not None and time.monotonic() < began + LONGEST_SECONDS:
+            login = _next(server)
+            if login is None or not turns.prolong(server_id, turn):
                 return
-            ladder = _log_out(server, login) if login.is_leaving else _log_in(server, login)
+            change = _log_out if login.is_leaving else _log_in
+            ladder = change(server, login, began + TASK_SECONDS)
             if (rung := ladder.failed_rung) is not None and rung["name"] == ladder.place:
                 _put_off(server, login, ladder, rung)
     finally:
@@ -64,12 +66,12 @@ def _next(server: Server) -> Login | None:
 # Logging in
 
 
-def _log_in(server: Server, login: Login) -> Ladder:
+def _log_in(server: Server, login: Login, end: float) -> Ladder:
     registry = login.registry
     assert registry is not None  # noqa: S101 - a row without a registry is leaving
     ladder = Ladder(IN_STEPS, save=lambda _rungs: None)
     may_have_been_there = login.may_be_there
-    climb_all(ladder, server, lambda: _climb_in(server, login, registry, ladder))
+    climb_all(ladder, server, lambda: _climb_in(login, registry, ladder, end))
     if (rung := ladder.failed_rung) is not None:
         if rung["name"] != "kept" and not may_have_been_there:
             _of(login).filter(logged_in_at=None).update(mark="")
@@ -77,7 +79,7 @@ def _log_in(server: Server, login: Login) -> Ladder:
     return ladder
 
 
-def _climb_in(server: Server, login: Login, registry: Registry, ladder: Ladder) -> None:
+def _climb_in(login: Login, registry: Registry, ladder: Ladder, end: float) -> None:
     try:
         what = tokens.docker_login(registry, insist=False)
     except tokens.TokenMissing as error:
@@ -87,7 +89,7 @@ def _climb_in(server: Server, login: Login, registry: Registry, ladder: Ladder) 
     ladder.passed("token")
     ladder.start(ladder.place)
     _take_place(login, what)
-    climber = _Climber(ladder, docker.host_of(server), registry, what)
+    climber = _Climber(ladder, docker.host_of(login.server, end=end), registry, what)
     docker_config.keep_login(
         climber.host,
         registry=what.registry,
@@ -160,13 +162,13 @@ def _is_final(verdict: Verdict | None) -> bool:
 # Logging out
 
 
-def _log_out(server: Server, login: Login) -> Ladder:
+def _log_out(server: Server, login: Login, end: float) -> Ladder:
     ladder = Ladder(OUT_STEPS, save=lambda _rungs: None)
     leaving = _of(login).filter(state=Login.State.LEAVING)  # it may be ticked again meanwhile
     if _is_anothers_place(login):
         leaving.delete()
         return ladder
-    climb_all(ladder, server, lambda: _climb_out(server, login, ladder))
+    climb_all(ladder, server, lambda: _climb_out(login, ladder, end))
     rung = ladder.failed_rung
     waited = timezone.now() - (login.left_at or login.created_at)
     if rung is None or not login.may_be_there:
@@ -186,14 +188,15 @@ def _is_anothers_place(login: Login) -> bool:
     return same.exclude(pk=login.pk).exclude(state=Login.State.LEAVING).exists()
 
 
-def _climb_out(server: Server, login: Login, ladder: Ladder) -> None:
+def _climb_out(login: Login, ladder: Ladder, end: float) -> None:
     def take(stage: Stage) -> None:
         name = ladder.place if stage.name == "shell" else stage.name
         ladder.passed(name, milliseconds=stage.milliseconds)
         if not ladder.is_over:
             ladder.start(ladder.current)
 
-    docker_config.remove_login(docker.host_of(server), registry=login.url, folder=login.folder, on_stage=take)
+    host = docker.host_of(login.server, end=end)
+    docker_config.remove_login(host, registry=login.url, folder=login.folder, on_stage=take)
 
 
 # What both do

@@ -25,12 +25,22 @@ RESEND_AFTER = dt.timedelta(seconds=20)
 DONE = {"failures": 0, "verdict": "", "cause": "", "fix": "", "words": ""}
 
 
-def choose(*, registry: Registry, servers: Collection[Server]) -> None:
-    """Let just these servers stay logged in: the others are logged out. Both begins at once."""
+def choose(*, registry: Registry, servers: Collection[Server], of: Collection[str] | None = None) -> None:
+    """Let just these servers stay logged in: the others are logged out. Both begins at once.
+
+    `of`, if given, are the ids of those that stayed logged in when the person chose: only what was changed since is
+    changed, so that two people who choose at the same time do not undo each other's choice.
+    """
     with transaction.atomic():
         Registry.objects.select_for_update().get(pk=registry.pk)  # of two people at once one waits
         present = {login.server_id: login for login in registry.logins.select_related("server")}
         chosen = {server.pk: server for server in servers}
+        if of is not None:
+            added_meanwhile = {
+                pk: login.server for pk, login in present.items() if pk not in of and not login.is_leaving
+            }
+            removed_meanwhile = {pk for pk in of if pk not in present or present[pk].is_leaving}
+            chosen = added_meanwhile | {pk: server for pk, server in chosen.items() if pk not in removed_meanwhile}
         added = [server for pk, server in chosen.items() if pk not in present or present[pk].is_leaving]
         removed = [login for pk, login in present.items() if pk not in chosen and not login.is_leaving]
         for server in added:
@@ -173,6 +183,7 @@ def _hold(registry: Registry, server: Server) -> None:
         "registry_name": registry.name,
         "state": Login.State.WAITING,
         "due_at": timezone.now(),
+        "left_at": None,
         **DONE,
     }
     new = {"url": registry.url, "username": registry.username, "folder": folder_for(registry, server)}

@@ -8,7 +8,7 @@ import datetime as dt
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Prefetch, Q
 from django.utils import timezone
 
 from dokreg.encryption import SecretUnreadable
@@ -47,10 +47,12 @@ def dependents(registry: Registry) -> list[str]:
 
 
 def to_show(registry: Registry) -> Rotation | None:
-    """The rotation that the registry's page speaks of: under way, or waiting for a decision."""
-    waiting = Q(state=State.KEPT, expires_at__gt=timezone.now())
-    found = registry.rotations.filter(Q(state__in=UNDER_WAY) | waiting).select_related("registry__organisation")
-    return found.prefetch_related("tests__server").first()
+    """The rotation that the registry's page speaks of: under way, or ended without a switch, until the next change."""
+    tests = RegistryTest.objects.select_related("server", "organisation")
+    found = (
+        registry.rotations.select_related("registry__organisation").prefetch_related(Prefetch("tests", tests)).first()
+    )
+    return found if found is not None and (found.is_under_way or found.state == State.KEPT) else None
 
 
 def stage(*, registry: Registry, by: User) -> Rotation:
@@ -80,7 +82,7 @@ def stage(*, registry: Registry, by: User) -> Rotation:
 
 def end_all(registry: Registry) -> None:
     """Forget what is staged for a registry."""
-    for rotation in registry.rotations.filter(Q(state__in=UNDER_WAY) | Q(expires_at__isnull=False)):
+    for rotation in registry.rotations.filter(Q(state__in=(*UNDER_WAY, State.KEPT))):
         _forget(rotation)
 
 

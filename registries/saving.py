@@ -13,7 +13,7 @@ PLAIN_COLUMNS = ("kind", "name", "image_prefix", "server")
 
 
 class ChangedMeanwhile(Exception):
-    """Somebody moved the registry to another host or method since the form was opened, which keeps the secret."""
+    """Somebody deleted the registry since the form was opened, or moved it to another host or method."""
 
 
 def save_registry(*, registry: Registry, password: str | None, by: User) -> Rotation | None:
@@ -25,10 +25,12 @@ def save_registry(*, registry: Registry, password: str | None, by: User) -> Rota
     """
     with transaction.atomic():
         before = Registry.objects.select_for_update().filter(pk=registry.pk).first()
-        if password is not None:
-            registry.password = password
-        elif registry.minting is not None and not registry.minting.needs_secret:
+        if before is None and not registry._state.adding:
+            raise ChangedMeanwhile("It was deleted by somebody else in the meantime.")
+        if registry.minting is not None and not registry.minting.needs_secret:
             registry.password = None
+        elif password is not None:
+            registry.password = password
         elif before is not None:
             if (registry.url, registry.method) != (before.url, before.method):
                 # Else the secret of one host would go to the other.

@@ -1,6 +1,7 @@
 """The Test: climbs SSH → Docker CLI → daemon → login → pull right on the very host that will pull."""
 
 import datetime as dt
+import time
 
 from django.conf import settings
 from django.db import transaction
@@ -21,7 +22,7 @@ from servers import verdicts as host_verdicts
 from servers.docker import Host
 from servers.ladder import Ladder, Rung, new_rung
 from servers.models import Server
-from servers.stages import Stage
+from servers.stages import TASK_SECONDS, Stage
 from servers.testing import climb_all, climb_to_daemon
 from servers.verdicts import Verdict
 
@@ -139,13 +140,14 @@ def _send(test: RegistryTest, *, about: Registry | Organisation) -> RegistryTest
 
 
 def _climb(test: RegistryTest, ladder: Ladder, server: Server | None) -> None:
+    end = time.monotonic() + TASK_SECONDS
     what = _credentials_of_test(test)
     ladder.hide(what.password)
     login = _docker_login(test, what, ladder)
     if login is None:
         return
     ladder.hide(login.password)
-    host = docker.host_of(server)
+    host = docker.host_of(server, end=end)
     if server is None and (verdict := _refusal_of_own_host(login.registry)):
         ladder.failed(ladder.current, verdict)
         return

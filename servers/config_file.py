@@ -104,6 +104,7 @@ class Config:
     def __init__(self, host: Host, folder: str) -> None:
         self.host, self.folder = host, folder
         self.path = ""
+        self.silent_helpers: set[str] = set()  # those that did not run, or did not end: not to be asked again
         self.values: Values = {}
         self._sum = ""
 

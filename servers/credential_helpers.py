@@ -15,14 +15,16 @@ from servers.stages import PROLOGUE, Stage, one_line, run_stages
 TOKEN_USERNAME = "<token>"  # noqa: S105 - by this name Docker keeps an identity token in a helper
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
+_SECONDS = 15
 _MISSING = 127
+_DOES_NOT_RUN = verdicts.TIME_IS_UP | {126, _MISSING}
 _NOT_FOUND = "credentials not found"
 
 _HELPER = r"""
     IFS= read -r HELPER || exit 96; IFS= read -r VERB || exit 96;
-    t 30 "docker-credential-$HELPER" "$VERB" 2>/dev/null; say answer $?;
+    t SECONDS "docker-credential-$HELPER" "$VERB" 2>/dev/null; say answer $?;
 """
-HELPER_SCRIPT = one_line(PROLOGUE + _HELPER)
+HELPER_SCRIPT = one_line(PROLOGUE + _HELPER.replace("SECONDS", str(_SECONDS)))
 
 
 def listed(config: Config, helper: str) -> list[str]:
@@ -68,12 +70,15 @@ def _opened(text: str) -> tuple[str, str] | None:
 
 def _ask(config: Config, helper: str, verb: str, text: str) -> Stage:
     stages: list[Stage] = []
-    if not _NAME.fullmatch(helper):
+    if not _NAME.fullmatch(helper) or helper in config.silent_helpers:
         raise _failed(config, helper)
     run_stages(config.host, HELPER_SCRIPT, lines=[helper, verb], rest=text.encode(), on_stage=stages.append)
-    if stages[-1].status == _MISSING:
-        raise _failed(config, helper, words=f"docker-credential-{helper}: not found")
-    return stages[-1]
+    answer = stages[-1]
+    if answer.status in _DOES_NOT_RUN:
+        config.silent_helpers.add(helper)
+        why = "not found" if answer.status == _MISSING else "it does not run, or does not end"
+        raise _failed(config, helper, words=f"docker-credential-{helper}: {why}")
+    return answer
 
 
 def _failed(config: Config, helper: str, *, words: str = "") -> ConfigProblem:

@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -75,6 +76,7 @@ _TIDY = r"""
 PROBE_SCRIPT = one_line(PROLOGUE + PROBE + _DISK)
 LOGIN_SCRIPT = one_line(PROLOGUE + PROBE + LOGIN)
 TIDY_SCRIPT = one_line(_TIDY)
+TIDY_DEADLINE = 5.0
 DIAL_COMMAND = "docker system dial-stdio"
 DIAL_MARK = "dokreg-dials-now"
 GREETING_LIMIT = 64 * 1024
@@ -157,9 +159,31 @@ class OwnHost:
             yield ours
 
 
-def host_of(server: Server | None) -> Host:
-    """The server, or dokreg's own host for None."""
-    return OwnHost() if server is None else RemoteHost(server)
+class TimedHost:
+    """A host where everything has to end at one moment, of `time.monotonic`, however many scripts that takes."""
+
+    def __init__(self, host: Host, *, end: float) -> None:
+        self.label, self.user = host.label, host.user
+        self.is_killed_when_broken_off = host.is_killed_when_broken_off
+        self.host, self.end = host, end
+
+    def run(self, script: str, *, stdin: bytes, deadline: float, on_output: ssh.OnOutput) -> int:
+        return self.host.run(script, stdin=stdin, deadline=min(deadline, self._left()), on_output=on_output)
+
+    def dial(self, *, deadline: float) -> contextlib.AbstractContextManager[Channel]:
+        return self.host.dial(deadline=min(deadline, self._left()))
+
+    def _left(self) -> float:
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise ssh.CommandFailed(verdicts.deadline_passed())
+        return left
+
+
+def host_of(server: Server | None, *, end: float | None = None) -> Host:
+    """The server, or dokreg's own host for None; where everything has to end at this moment, if one is given."""
+    host: Host = OwnHost() if server is None else RemoteHost(server)
+    return host if end is None else TimedHost(host, end=end)
 
 
 def own_host_has_docker() -> bool:
@@ -218,16 +242,18 @@ def tidied_when_broken_off(host: Host, *, run_id: str) -> Iterator[None]:
         yield
     except ssh.SSHProblem:
         if host.is_killed_when_broken_off:
+            # Also where the time is up for everything else.
+            untimed = host.host if isinstance(host, TimedHost) else host
             with contextlib.suppress(ssh.SSHProblem):
-                tidy(host, run_id=run_id)
+                tidy(untimed, run_id=run_id, deadline=TIDY_DEADLINE)
         raise
 
 
-def tidy(host: Host, *, run_id: str) -> None:
+def tidy(host: Host, *, run_id: str, deadline: float = TEST_DEADLINE) -> None:
     """Remove what a run that was cut off may have left on the host; raises ssh.SSHProblem."""
     if not run_id.isalnum():
         raise ValueError("A run's id has letters and digits alone.")
-    host.run(TIDY_SCRIPT, stdin=f"{run_id}\n".encode(), deadline=TEST_DEADLINE, on_output=lambda _chunk: None)
+    host.run(TIDY_SCRIPT, stdin=f"{run_id}\n".encode(), deadline=deadline, on_output=lambda _chunk: None)
 
 
 def _skip_greeting(channel: Channel) -> None:

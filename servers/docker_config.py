@@ -25,6 +25,10 @@ from servers.docker import Host
 from servers.stages import PROLOGUE, OnStage, Stage, one_line, run_stages
 
 ASKED_OF_HELPERS = 100
+# For one login that is kept, removed or looked for, with all its scripts and repetitions.
+DEADLINE = 75.0
+# For all questions to credential helpers when a config is read; what was not asked for is found without its content.
+ASKING_SECONDS = 30.0
 DOCKER_HUB = "docker.io"
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 IDENTITY_TOKEN = "identity token"  # noqa: S105 - where a login stands, no secret
@@ -77,12 +81,12 @@ def keep_login(host: Host, *, registry: str, username: str, password: str, folde
     one with another status than 0 is the last. Raises ConfigProblem (at `config` or `kept`) and ssh.SSHProblem.
     Without a username the secret stands for it as well.
     """
-    config = Config(host, _checked(folder))
+    config = Config(_timed(host), _checked(folder))
     keeping = _Keeping(config, registry, on_stage)
     run_id = new_id()
     with docker.tidied_when_broken_off(host, run_id=run_id):
         run_stages(
-            host,
+            config.host,
             KEEP_SCRIPT,
             lines=[folder, run_id, registry, username, ""],
             rest=docker.login_secret(username, password),
@@ -100,7 +104,7 @@ def remove_login(host: Host, *, registry: str, folder: str, on_stage: OnStage) -
     Stages `shell`, `config` and `gone` (it is not there any more). Raises ConfigProblem (at `config` or `gone`) and
     ssh.SSHProblem. An isolated folder goes with its last login.
     """
-    config = Config(host, _checked(folder))
+    config = Config(_timed(host), _checked(folder))
     since = time.monotonic()
     config.look(on_stage)
     on_stage(_passed("config", since))
@@ -122,12 +126,17 @@ def read_logins(host: Host, *, folder: str = "", on_stage: OnStage | None = None
     far as the config itself names it; so is one whose content no login could be made of. What stands under a key that
     no registry can have is left out.
     """
-    config = Config(host, _checked(folder))
+    config = Config(_timed(host), _checked(folder))
     config.look(on_stage)
     found = [_found(key, entry, folder) for key, entry in config.auths.items() if _holds_login(entry)]
-    in_helpers = (_found_in_helper(config, *place) for place in _places_in_helpers(config))
+    end = time.monotonic() + ASKING_SECONDS
+    in_helpers = (_found_in_helper(config, *place, end) for place in _places_in_helpers(config))
     found += [login for login in in_helpers if login is not None]
     return sorted(filter(_has_usual_name, found), key=lambda login: (login.registry, login.source))
+
+
+def _timed(host: Host) -> Host:
+    return docker.TimedHost(host, end=time.monotonic() + DEADLINE)
 
 
 class _Keeping:
@@ -298,14 +307,15 @@ def _places_in_helpers(config: Config) -> Iterator[tuple[str, str]]:
     return ((places[key], key) for key in keys[:ASKED_OF_HELPERS])
 
 
-def _found_in_helper(config: Config, helper: str, key: str) -> FoundLogin | None:
+def _found_in_helper(config: Config, helper: str, key: str, end: float) -> FoundLogin | None:
     username = password = ""
-    with contextlib.suppress(ConfigProblem):
-        answer = credential_helpers.get(config, helper, key)
-        if answer is None:
-            return None
-        if answer[0] != credential_helpers.TOKEN_USERNAME:
-            username, password = _storable(*answer)
+    if time.monotonic() < end:
+        with contextlib.suppress(ConfigProblem):
+            answer = credential_helpers.get(config, helper, key)
+            if answer is None:
+                return None
+            if answer[0] != credential_helpers.TOKEN_USERNAME:
+                username, password = _storable(*answer)
     source = f"helper:{verdicts.shown(helper)}"
     return FoundLogin(_registry_of(key), _named(username, password), password, source, config.folder)
 

@@ -12,9 +12,9 @@ from django.utils import timezone
 from dokreg.ids import new_id
 from servers import processes
 from servers.models import ConfigTurn, Server
-from servers.stages import TEST_DEADLINE
+from servers.stages import TASK_SECONDS
 
-LEASE = dt.timedelta(seconds=2 * TEST_DEADLINE + 30)  # a login takes two scripts of that deadline
+LEASE = dt.timedelta(seconds=TASK_SECONDS + 65)  # longer than the workers let a task go on
 
 
 def take(server_id: str) -> str | None:

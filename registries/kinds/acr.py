@@ -172,6 +172,9 @@ class Acr(Kind):
     def secret_url(self, host: str) -> str | None:
         return "https://portal.azure.com/#view/Microsoft_AAD_RegisteredApps/ApplicationsListBlade"
 
+    def life_hours(self, username: str) -> int | None:
+        return 3 if username == NULL_GUID else None
+
     def warn_username(self, username: str) -> str | None:
         if username == NULL_GUID:
             return "With this username the password is a refresh token, which ends after 3 hours."

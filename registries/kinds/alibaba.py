@@ -43,6 +43,9 @@ class Alibaba(Kind):
     def secret_url(self, host: str) -> str | None:
         return "https://cr.console.aliyun.com/"
 
+    def life_hours(self, username: str) -> int | None:
+        return 1 if username == TEMPORARY_USERNAME else None
+
     def warn_username(self, username: str) -> str | None:
         if username == TEMPORARY_USERNAME:
             return "The password of cr_temp_user ends after 1 hour."

@@ -87,6 +87,10 @@ class Kind:
         """The method that a pasted login with this username is for; "" if its secret is used as it is."""
         return ""
 
+    def life_hours(self, username: str) -> int | None:
+        """How many hours a pasted secret with this username lives, if that is fixed."""
+        return self.secret_life_hours
+
     def is_provider_host(self, host: str) -> bool:
         """Whether the provider itself runs this host."""
         return self.provider_hosts is not None and self.provider_hosts.fullmatch(host) is not None

@@ -6,8 +6,10 @@ import datetime as dt
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.conf import settings
 from django.utils import timezone
 
 from registries.kinds import cloud_verdicts
@@ -227,13 +229,23 @@ class AccessKey(_AmazonMethod):
 
 
 class Machine(MachineMethod, _AmazonMethod):
-    """The role of the machine, as botocore finds it."""
+    """The role of the machine, as botocore finds it.
+
+    What trusts that role trusts it for whoever set it up, and every organisation here could name it: dokreg would be
+    the deputy that one organisation uses to get at another's account. So the installation says what may be assumed.
+    """
 
     name = "The machine's own role"
     summary = "The IAM role of the machine that dokreg runs on makes the tokens; there is no secret to enter."
-    fields = _ROLE_FIELDS
+    fields = (
+        replace(
+            _ROLE_FIELDS[0], help_text="If the images belong to another account; one that DOKREG_MACHINE_ROLES names."
+        ),
+        *_ROLE_FIELDS[1:],
+    )
     credentials = "the machine's own role"
     credentials_help = "Check which role the machine that dokreg runs on has, and that its metadata service answers."
+
     principal = "ACCOUNT_OF_THE_MACHINE:role/NAME_OF_ITS_ROLE"
     holder = "the role of the machine that dokreg runs on"
 
@@ -243,6 +255,16 @@ class Machine(MachineMethod, _AmazonMethod):
         keys = aws_calls.machine_keys(call.deadline)
         call.hidden += [keys.secret_key, keys.token or ""]
         return keys
+
+    def _complain_of_role(self, host: str, role_arn: str) -> str | None:
+        if complaint := super()._complain_of_role(host, role_arn):
+            return complaint
+        if role_arn in settings.DOKREG_MACHINE_ROLES:
+            return None
+        return (
+            "The machine's own role may not assume this one for everybody who may add a registry. Use an access key, "
+            "or ask who runs dokreg to name the role in DOKREG_MACHINE_ROLES."
+        )
 
 
 class _Public(_AmazonMethod):

@@ -220,6 +220,9 @@ class Google(Kind):
         """A key is better kept here, with only its tokens on the servers."""
         return ServiceAccount.slug if username == KEY_USERNAME else ""
 
+    def life_hours(self, username: str) -> int | None:
+        return 1 if username == TOKEN_USERNAME else None
+
     def refuse_username(self, username: str) -> str | None:
         if username in _USERNAMES:
             return None

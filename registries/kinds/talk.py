@@ -11,6 +11,7 @@ import functools
 import os
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlencode
@@ -24,6 +25,9 @@ CONNECT_SECONDS = 5.0
 # For handing the answer over from the loop's thread.
 _GRACE = 1.0
 _lock = threading.Lock()
+# httpcore asks several times per request whether its loop is asyncio's. By a package that need not be there, and to
+# find that out it searches the disk each time: a tenth of what a token costs. So it is told that it is not there.
+sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]  # what the import system documents for this
 
 
 def post(url: str, form: Mapping[str, str], *, deadline: Deadline) -> Answer:

@@ -152,7 +152,7 @@ class Registry(OwnedByOrganisation):
         """When the stored secret has ended at the latest; None if it does not end, or nobody knows when."""
         if self.secret_ends_on is not None:
             return dt.datetime.combine(self.secret_ends_on, dt.time.max, tzinfo=dt.UTC)  # it ends with that day
-        hours = None if self.method else self.provider.secret_life_hours
+        hours = None if self.method else self.provider.life_hours(self.username)
         return self.secret_changed_at + dt.timedelta(hours=hours) if hours else None
 
     @property

@@ -63,6 +63,7 @@ def show_batch(request: OrganisationRequest, batch_id: str) -> HttpResponse:
         "section": "fleet",
         "batch": batch,
         "outcome": outcome,
+        "may_cancel": _may_cancel(request, batch),
         "shown": request.GET.get("show", ""),
         "page_obj": Paginator(_results(batch, request), PAGE_SIZE).get_page(request.GET.get("page")),
         "is_announced": bool(seen) and _is_announced(outcome, int(seen[:9]) if seen.isdecimal() else 0),

@@ -105,7 +105,7 @@ def show_detail(
         "registry": registry,
         "form": form,
         "test": registry.last_test,
-        "history": registry.tests.filter(sent_at__isnull=False).select_related("asked_by")[:HISTORY],
+        "history": registry.tests.filter(sent_at__isnull=False).select_related("asked_by", "organisation")[:HISTORY],
         "users": used_by(registry),
         "entries": audit.entries_of(registry) if may_audit else [],
         "secret_url": registry.provider.secret_url(registry.url),

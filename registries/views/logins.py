@@ -12,7 +12,7 @@ from organisations import audit
 from organisations.access import OrganisationRequest, requires
 from organisations.responses import see_other
 from registries import config_checks, logins
-from registries.models import ConfigCheck, Login, Registry
+from registries.models import ConfigCheck, Registry
 from registries.views.detail import one_registry
 from servers import docker_config
 from servers.models import Server
@@ -28,7 +28,8 @@ def choose(request: OrganisationRequest, registry_id: str) -> HttpResponse:
     _require(request, "servers.view_server")
     registry = one_registry(request, registry_id)
     servers = list(Server.objects.of(request.organisation).filter(pk__in=request.POST.getlist("servers")))
-    logins.choose(registry=registry, servers=servers)
+    shown = request.POST.getlist("shown") if "shown" in request.POST else None
+    logins.choose(registry=registry, servers=servers, of=shown)
     return see_other(f"{registry.get_absolute_url()}#logins")
 
 
@@ -132,9 +133,7 @@ def _require(request: OrganisationRequest, permission: str) -> None:
 def _tick(request: OrganisationRequest, server: Server, registry: Registry) -> HttpResponse:
     """The saved registry has these credentials already: the server is ticked there."""
     if "registries.change_registry" in request.may:
-        ticked = registry.logins.exclude(state=Login.State.LEAVING).values_list("server", flat=True)
-        chosen = Server.objects.of(request.organisation).filter(pk__in=[*ticked, server.pk])
-        logins.choose(registry=registry, servers=list(chosen))
+        logins.choose(registry=registry, servers=[server], of=[])
         messages.success(request, f"{server.name} stays logged in to {registry.name} from now on.")
     return see_other(_address(server))
 

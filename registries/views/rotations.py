@@ -1,6 +1,7 @@
 """New credentials for a registry in use: how their tests go, switching all the same, discarding them."""
 
 from django.contrib import messages
+from django.db.models import Prefetch
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
@@ -10,7 +11,7 @@ from django_htmx.http import HttpResponseClientRefresh
 from organisations.access import OrganisationRequest, requires
 from organisations.responses import see_other
 from registries import rotations
-from registries.models import Rotation
+from registries.models import RegistryTest, Rotation
 
 
 @never_cache
@@ -51,5 +52,7 @@ def discard(request: OrganisationRequest, rotation_id: str) -> HttpResponse:
 
 
 def _one(request: OrganisationRequest, rotation_id: str) -> Rotation:
+    tests = RegistryTest.objects.select_related("server", "organisation")
     rows = Rotation.objects.of(request.organisation).select_related("registry__organisation", "asked_by")
+    rows = rows.prefetch_related(Prefetch("tests", tests))
     return get_object_or_404(rows, pk=rotation_id)

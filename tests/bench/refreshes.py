@@ -114,5 +114,5 @@ def figures(folder: Path) -> list[Figure]:
         return [
             compared(work, refreshed, against, by_hand, "≤ 0.02"),
             at_start,
-            memory(dokreg, f"refreshing {REGISTRIES * (1 + ROUNDS):,} tokens"),
+            memory(dokreg, f"refreshing {REGISTRIES * (1 + ROUNDS):,} tokens", bar=""),
         ]

@@ -16,6 +16,7 @@ from dokreg.configuration import (
     as_count,
     as_postgresql,
     as_redis,
+    as_roles,
     as_sender,
     as_smtp,
     as_url,
@@ -187,6 +188,15 @@ def test_an_address_of_a_service(text: str, url: str) -> None:
 def test_what_is_no_address_of_a_service(text: str) -> None:
     with pytest.raises(ValueError, match=r"\.$"):
         as_url(text)
+
+
+def test_roles_are_arns_with_spaces_between_them() -> None:
+    roles = ["arn:aws:iam::123456789012:role/dokreg,pull", "arn:aws-cn:iam::123456789012:role/team/x"]
+    assert as_roles(f" {roles[0]}\n{roles[1]} ") == roles
+    assert as_roles("") == []
+    for text in ("dokreg-pull", "arn:aws:iam::123456789012:user/x", ",".join(roles)):
+        with pytest.raises(ValueError, match="a space between"):
+            as_roles(text)
 
 
 def test_addresses_of_clouds_are_checked_at_the_start(tmp_path: Path) -> None:

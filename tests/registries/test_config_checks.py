@@ -11,6 +11,7 @@ from django.utils import timezone
 from organisations.models import AuditEntry, Organisation, User
 from registries import config_checks, logins, saving
 from registries.models import ConfigCheck, Draft, Login, Registry
+from servers import runs
 from servers.models import Server
 from tests.lab import sshd
 from tests.lab.engine import Engine
@@ -174,6 +175,53 @@ def test_logins_in_a_credential_helper_are_found(
     assert states(check(worker, target, alice)) == {bearer_registry.host: "held", lab_registry.host: "foreign"}
     log_in_by_hand(server, bearer_registry.host, BOB)
     assert states(check(worker, target, alice))[bearer_registry.host] == "outdated"
+
+
+# How much at once, and for how long
+
+
+def test_an_impatient_click_gets_the_check_that_is_under_way(
+    worker: Worker, one: Server, two: Server, alice: User, bob: User
+) -> None:
+    first = worker.commit(config_checks.ask, server=one, asked_by=alice)
+    assert worker.commit(config_checks.ask, server=one, asked_by=alice) == first
+    assert worker.commit(config_checks.ask, server=one, asked_by=bob, adopts={"host": "ghcr.io", "folder": ""}) == first
+    assert worker.commit(config_checks.ask, server=two, asked_by=alice) != first
+    worker.work()
+    assert worker.commit(config_checks.ask, server=one, asked_by=alice) != first
+    assert ConfigCheck.objects.count() == 3
+
+
+def test_of_very_many_logins_the_first_are_kept_and_the_rest_is_counted(
+    worker: Worker, images: Registry, one: Server, alice: User, server_one: sshd.Server
+) -> None:
+    worker(logins.choose, registry=images, servers=[one])
+    write_config(server_one, json.dumps({"auths": {f"{n:03}.example": FOREIGN["ghcr.io"] for n in range(250)}}))
+    found = check(worker, one, alice)
+    assert found.rungs[-1]["fact"] == "250 logins; 51 are not shown"
+    assert len(found.findings) == 200
+    assert (found.findings[0]["host"], found.findings[0]["state"]) == (images.url, "missing")
+
+
+def test_of_a_server_the_last_ten_checks_are_kept(
+    worker: Worker, organisation: Organisation, one: Server, two: Server, alice: User
+) -> None:
+    other = ConfigCheck.objects.create(organisation=organisation, server=two, state="passed")
+    checks = [check(worker, one, alice) for _ in range(12)]
+    assert list(one.config_checks.all()) == checks[:1:-1]
+    assert list(two.config_checks.all()) == [other]
+
+
+def test_all_folders_together_have_one_deadline(
+    worker: Worker, one: Server, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_checks, "LONGEST_SECONDS", 0.0)
+    found = check(worker, one, alice)
+    assert (found.state, found.verdict) == ("failed", "deadline_passed")
+
+
+def test_no_check_lasts_longer_than_its_lease() -> None:
+    assert dt.timedelta(seconds=config_checks.LONGEST_SECONDS) < runs.LEASE
 
 
 # What cannot be read

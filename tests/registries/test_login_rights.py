@@ -5,7 +5,7 @@ from django.test import Client
 from django.urls import reverse
 
 from organisations.models import AuditEntry, Organisation, User
-from registries import logins, rotations
+from registries import logins, rotations, saving
 from registries.models import Login, Registry, Rotation
 from registries.models import TestBatch as Batch
 from servers import hosts
@@ -105,3 +105,79 @@ def test_adopting_is_in_the_trail_with_its_host(server: Server, alice: User, cli
 @pytest.fixture
 def client(alice: User, client_of: ClientOf) -> Client:
     return client_of(alice)
+
+
+def test_two_people_who_choose_at_once_do_not_undo_each_other(
+    organisation: Organisation, registry: Registry, server: Server, client: Client
+) -> None:
+    second, third = make_server(organisation, "web-2"), make_server(organisation, "web-3")
+    path = address("registries:logins", registry_id=registry.pk)
+    client.post(path, {"shown": [""], "servers": [server.pk, third.pk]})
+    # Both pages showed the first and the third as ticked. One person takes the third away, the other adds the second.
+    shown = ["", server.pk, third.pk]
+    client.post(path, {"shown": shown, "servers": [server.pk]})
+    client.post(path, {"shown": shown, "servers": [server.pk, second.pk, third.pk]})
+    staying = Login.objects.exclude(state=Login.State.LEAVING).values_list("server__name", flat=True)
+    assert set(staying) == {"web-1", "web-2"}
+
+
+def test_a_rotation_that_failed_is_shown_until_the_next_change(
+    organisation: Organisation, registry: Registry, alice: User, client: Client
+) -> None:
+    Rotation.objects.create(
+        organisation=organisation,
+        registry=registry,
+        url=registry.url,
+        state=Rotation.State.KEPT,
+        cause="It was refused.",
+    )
+    page = client.get(registry.get_absolute_url()).content.decode()
+    assert "It was refused." in page
+    assert "Switch all the same" not in page
+    saving.save_registry(registry=registry, password="another", by=alice)
+    assert "It was refused." not in client.get(registry.get_absolute_url()).content.decode()
+
+
+def test_a_registry_that_was_deleted_meanwhile_is_not_made_anew(registry: Registry, alice: User) -> None:
+    stale = Registry.objects.get(pk=registry.pk)
+    registry.delete()
+    with pytest.raises(saving.ChangedMeanwhile):
+        saving.save_registry(registry=stale, password="secret", by=alice)
+    assert not Registry.objects.exists()
+
+
+def test_the_admin_says_why_it_did_not_save(
+    registry: Registry, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise saving.ChangedMeanwhile("Somebody was faster.")
+
+    monkeypatch.setattr(saving, "save_registry", refuse)
+    root = client_of(User.objects.create_superuser("root", password="a long password"))
+    path = f"/admin/registries/registry/{registry.pk}/change/"
+    form = {"name": "x", "kind": "generic", "url": registry.url, "username": "robot", "new_password": "", "server": ""}
+    page = root.post(path, form, follow=True).content.decode()
+    assert "Somebody was faster." in page
+    assert "was changed successfully" not in page
+
+
+@pytest.mark.parametrize("name", ["servers", "shown"])
+def test_a_nul_in_a_field_is_a_bad_request(registry: Registry, client: Client, name: str) -> None:
+    assert client.post(address("registries:logins", registry_id=registry.pk), {name: "a\0b"}).status_code == 400
+    assert client.get(f"{address('registries:list')}?q=%00").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "username", "hours"),
+    [
+        ("google", "europe-west3-docker.pkg.dev", "oauth2accesstoken", 1),
+        ("google", "europe-west3-docker.pkg.dev", "_json_key", None),
+        ("acr", "acme.azurecr.io", "00000000-0000-0000-0000-000000000000", 3),
+        ("alibaba", "registry.eu-central-1.aliyuncs.com", "cr_temp_user", 1),
+        ("ecr", "123456789012.dkr.ecr.eu-central-1.amazonaws.com", "AWS", 12),
+    ],
+)
+def test_it_is_known_when_a_pasted_token_ends(kind: str, url: str, username: str, hours: int | None) -> None:
+    registry = Registry(kind=kind, url=url, username=username)
+    ends_at = registry.secret_ends_at
+    assert (ends_at - registry.secret_changed_at).total_seconds() / 3600 == hours if ends_at else hours is None

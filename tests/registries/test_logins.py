@@ -18,7 +18,7 @@ from organisations.deletion import StillUsed
 from organisations.models import AuditEntry, Organisation, User
 from registries import credentials, login_sync, logins, saving, tokens
 from registries.models import Alarm, Login, Registry, TokenRefresh
-from servers import docker_config, turns
+from servers import docker_config, stages, turns
 from servers.models import ConfigTurn, Server
 from tests.lab import sshd
 from tests.lab.aws import Aws
@@ -80,6 +80,20 @@ def test_an_unticked_server_is_logged_out_and_its_row_goes(
     assert config_of(server_one) == {"auths": FOREIGN, "HttpHeaders": {"X": "y"}}
     assert held_by(server_two) == {images.url: colon(ALICE)}
     assert row().server == two
+
+
+def test_what_a_task_has_no_time_left_for_is_tried_again(
+    worker: Worker, images: Registry, one: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(login_sync, "TASK_SECONDS", 0.0)
+    worker(logins.choose, registry=images, servers=[one])
+    assert (row().state, row().verdict) == (State.FAILED, "deadline_passed")
+    assert row().due_at
+
+
+def test_a_task_ends_before_the_workers_end_it(settings: Any) -> None:
+    assert login_sync.LONGEST_SECONDS < stages.TASK_SECONDS < settings.CELERY_TASK_SOFT_TIME_LIMIT
+    assert turns.LEASE.total_seconds() > settings.CELERY_TASK_TIME_LIMIT
 
 
 def test_the_trail_says_who_chose_and_which(worker: Worker, images: Registry, one: Server, two: Server) -> None:

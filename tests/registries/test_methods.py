@@ -123,6 +123,15 @@ def test_no_input_is_too_odd_to_be_judged(kind: kinds.Kind, method: Method, acco
         assert isinstance(method.describe(account=account, secret=secret), str)
 
 
+@pytest.mark.parametrize("kind", ["ecr", "ecr_public"])
+def test_a_role_for_the_machine_is_named_by_who_runs_dokreg(kind: str, settings: Any) -> None:
+    assert "DOKREG_MACHINE_ROLES" in complaints(kind, "machine", role_arn=ROLE)["role_arn"]
+    settings.DOKREG_MACHINE_ROLES = [f"{ROLE}-2"]
+    assert list(complaints(kind, "machine", role_arn=ROLE)) == ["role_arn"]
+    assert complaints(kind, "machine", role_arn=f"{ROLE}-2") == {}
+    assert complaints(kind, "machine", role_arn="") == {}
+
+
 def test_a_good_access_key() -> None:
     assert complaints("ecr", "access_key", access_key_id=KEY_ID, role_arn="", external_id="") == {}
     assert complaints("ecr", "access_key", access_key_id=KEY_ID, role_arn=ROLE, external_id="dokreg-17") == {}

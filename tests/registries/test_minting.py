@@ -101,6 +101,7 @@ def ecr_public(ecr: Case) -> Case:
 @pytest.fixture
 def ecr_machine(aws: Aws, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Case:
     settings.DOKREG_MACHINE_IDENTITY = True
+    settings.DOKREG_MACHINE_ROLES = [ROLE]
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", aws.url + CONTAINER_KEYS)
     return Case("ecr", "machine", ECR_HOST, aws, owner=MACHINE_KEY)
 
@@ -180,6 +181,15 @@ def test_a_role_is_assumed(case: Case, aws: Aws, external_id: str) -> None:
     assert aws.is_alive(minted.secret)
     assert aws.assumed == [ROLE]
     assert case.owner not in aws.mints
+
+
+def test_the_machines_role_assumes_none_that_only_a_registry_names(ecr_machine: Case, aws: Aws, settings: Any) -> None:
+    settings.DOKREG_MACHINE_ROLES = [ROLE.replace("dokreg-pull", "another")]
+    aws.roles[ROLE] = ""
+    failure = ecr_machine.failure(role_arn=ROLE, external_id="")
+    assert (failure.verdict.code, failure.verdict.permanent) == ("mint_key_unusable", True)
+    assert "DOKREG_MACHINE_ROLES" in failure.verdict.cause
+    assert (aws.assumed, aws.requests) == ([], 0)
 
 
 def test_the_machines_configuration_plays_no_part_with_an_access_key(

@@ -268,7 +268,8 @@ def test_the_secrets_are_kept_for_an_hour_and_then_wiped(worker: Worker, registr
     worker()
     assert secrets_of(rotation) == (False, False)
     assert rotation.state == State.KEPT
-    assert rotations.to_show(registry) is None
+    assert rotations.to_show(registry) == rotation  # where it failed is shown on
+    assert not rotation.can_be_switched
     assert not rotations.switch_anyway(rotation, by=alice)
     assert Registry.objects.get().open_password() == ALICE.password
 

@@ -85,6 +85,14 @@ def test_right_credentials_climb_the_whole_ladder(server: Server, alice: User, l
     assert facts["daemon"]
 
 
+def test_a_test_that_has_no_time_left_ends(
+    server: Server, alice: User, lab_registry: BasicRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testing, "TASK_SECONDS", 0.0)
+    test = run_test(credentials(lab_registry.host), server=server, by=alice)
+    assert (test.state, test.verdict) == ("failed", "deadline_passed")
+
+
 def test_wrong_credentials_are_refused_with_cause_and_dockers_words(
     server: Server, alice: User, lab_registry: BasicRegistry
 ) -> None:

@@ -181,6 +181,21 @@ def test_a_config_that_never_rests_is_said_to_be_busy(place: Place, monkeypatch:
     assert place.config["auths"]
 
 
+@pytest.mark.parametrize("work", ["keep", "remove"])
+def test_everything_together_has_one_deadline(
+    place: Place, bearer_registry: BearerRegistry, monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
+    monkeypatch.setattr("servers.docker_config.DEADLINE", 3.0)
+    monkeypatch.setattr("servers.config_file.TRIES", 100_000)
+    monkeypatch.setattr(Config, "_write", lambda _self, _values: False)  # others are always faster
+    place.write({"auths": {bearer_registry.host: OTHER}})
+    began = time.monotonic()
+    with pytest.raises(ssh.CommandFailed) as problem:
+        getattr(place, work)(bearer_registry.host)
+    assert problem.value.verdict.code == "deadline_passed"
+    assert time.monotonic() - began < 6
+
+
 def test_thirty_at_once_are_all_kept(
     organisation: Organisation, new_server: NewServer, engine_one: Engine, wide_registry: WideRegistry
 ) -> None:
@@ -803,6 +818,30 @@ def test_a_helper_that_repeats_the_token_that_docker_was_given_does_not_get_it_s
         credential_helpers.store(Config(helped.host, ""), "lab", "a.example", username="<token>", secret=token)
     assert '"ServerURL": "a.example"' in problem.value.words
     assert token[4:20] not in problem.value.words
+
+
+@pytest.mark.parametrize("status", [124, 126, 137])
+def test_a_helper_that_does_not_run_or_end_is_asked_once(
+    helped: PlaceWithHelper, new_folder: NewFolder, status: int
+) -> None:
+    asked = new_folder() / "asked"
+    helped.replace(f"#!/bin/sh\necho $1 >>{asked}; exit {status}\n")
+    hosts = [f"{letter}.example" for letter in "abc"]
+    helped.write({"credsStore": "lab", "auths": {key: {} for key in hosts}})
+    assert [(found.registry, found.password) for found in read_logins(helped.host)] == [(host, "") for host in hosts]
+    assert asked.read_text() == "list\n"
+
+
+def test_a_helper_that_takes_its_time_is_not_asked_for_everything(
+    helped: PlaceWithHelper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("servers.docker_config.ASKING_SECONDS", 1.0)
+    hosts = [f"{number:02}.example" for number in range(30)]
+    helped.store.write_text(json.dumps({key: ["a", "p"] for key in hosts}))
+    helped.replace(helped.program.read_text().replace("import json", "import time; time.sleep(0.2)\nimport json"))
+    found = read_logins(helped.host)
+    assert [login.registry for login in found] == hosts
+    assert (found[0].password, found[-1].password) == ("p", "")
 
 
 def test_a_helper_that_forgets_is_noticed(helped: PlaceWithHelper, bearer_registry: BearerRegistry) -> None:
