@@ -48,6 +48,7 @@ DOKREG_LOCAL_DOCKER = _env.parse("DOKREG_LOCAL_DOCKER", as_bool, "true")
 DOKREG_TESTS_AT_ONCE = _env.parse("DOKREG_TESTS_AT_ONCE", as_count, "8")
 DOKREG_REFRESHES_AT_ONCE = _env.parse("DOKREG_REFRESHES_AT_ONCE", as_count, "4")
 DOKREG_LOGINS_AT_ONCE = _env.parse("DOKREG_LOGINS_AT_ONCE", as_count, "4")
+DOKREG_DELIVERIES_AT_ONCE = _env.parse("DOKREG_DELIVERIES_AT_ONCE", as_count, "2")  # each is a process of its own
 
 # Where tokens are minted; empty: the cloud's own address, which depends on the registry's host
 DOKREG_AWS_ENDPOINT_URL = _env.parse("DOKREG_AWS_ENDPOINT_URL", as_url, "")

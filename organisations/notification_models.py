@@ -104,7 +104,9 @@ class Delivery(models.Model):
     interruptions = models.PositiveSmallIntegerField(default=0, help_text="Workers that died in the middle of it.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     due_at = models.DateTimeField(default=timezone.now, help_text="When to try (again).")
-    handed_over_at = models.DateTimeField(default=timezone.now, help_text="When the broker was last given it.")
+    handed_over_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the broker was last given it; empty: it waits for its turn."
+    )
     claim = models.CharField(max_length=ID_LENGTH, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True, help_text="Why the last attempt did not succeed, for people.")

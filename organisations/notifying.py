@@ -2,16 +2,18 @@
 
 The rows are the truth. A task carries a delivery's id alone, may arrive twice or never, and does no harm either way:
 a delivery is claimed by a conditional UPDATE before it is sent, and what is due and was not taken is handed over
-again by the sweep. Where a worker dies between its claim and the end, nobody knows whether the message arrived. It is
-sent once more, and only once: rather a message twice than none, and never one over and over.
+again by the sweep. A few are sent at a time, so that a thousand of them leave the workers free for all else. Where a
+worker dies between its claim and the end, nobody knows whether the message arrived. It is sent once more, and only
+once: rather a message twice than none, and never one over and over.
 """
 
 import datetime as dt
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.text import Truncator
 from kombu.exceptions import OperationalError
@@ -44,7 +46,8 @@ def notify(*, organisation: Organisation, level: str, title: str, text: str, pat
     channels = NotificationChannel.objects.of(organisation).filter(enabled=True).select_for_update(no_key=True)
     with transaction.atomic():
         notice = _notice(organisation, level=level, title=title, text=text, path=path)
-        _queue(notice, channels)
+        Delivery.objects.bulk_create(Delivery(notice=notice, channel=channel) for channel in channels)
+        transaction.on_commit(dispatch)
     return notice
 
 
@@ -79,7 +82,10 @@ def send_test(*, channel: NotificationChannel, by: User, path: str) -> Delivery:
             is_test=True,
         )
         audit.record("asked for a test", channel, actor=by)
-        return _queue(notice, [channel])[0]
+        # On top of the places: somebody looks at the page.
+        delivery = Delivery.objects.create(notice=notice, channel=channel, handed_over_at=timezone.now())
+        transaction.on_commit(lambda: _hand_over([delivery.pk]))
+        return delivery
 
 
 def deliver(delivery_id: str) -> None:
@@ -98,17 +104,35 @@ def deliver(delivery_id: str) -> None:
         _end(delivery, State.SENT, error="", sent_at=timezone.now())
 
 
+def dispatch() -> None:
+    """Hand what is due to the workers, as many as may be sent at once; first what a person waits for.
+
+    Called when there is something to tell, when a worker is done with a message, and by the sweep.
+    """
+    now = timezone.now()
+    due = Delivery.objects.filter(state=State.QUEUED, due_at__lte=now)
+    waiting = due.filter(Q(handed_over_at=None) | Q(handed_over_at__lte=now - HAND_OVER_AGAIN_AFTER))
+    if not waiting.exists():
+        return
+    with transaction.atomic():
+        # Always the same row, so that two dispatchers take turns: together they would fill each place twice.
+        Organisation.objects.select_for_update(no_key=True).order_by("pk").first()
+        on_their_way = due.filter(handed_over_at__gt=now - HAND_OVER_AGAIN_AFTER)
+        being_sent = Delivery.objects.filter(state=State.SENDING, lease_until__gt=now)
+        room = settings.DOKREG_DELIVERIES_AT_ONCE - on_their_way.count() - being_sent.count()
+        first = waiting.order_by("-notice__is_test", "due_at").values_list("pk", flat=True)
+        ids = list(first[: max(room, 0)])
+        Delivery.objects.filter(pk__in=ids).update(handed_over_at=now)
+    _hand_over(ids)
+
+
 def sweep() -> None:
-    """Hand over what is due, free what a dead worker held, forget what is old."""
+    """Free what a dead worker held, hand over what is due, forget what is old."""
     now = timezone.now()
     abandoned = Delivery.objects.filter(state=State.SENDING, lease_until__lt=now)
     abandoned.filter(interruptions__gt=0).update(state=State.FAILED, lease_until=None, error=INTERRUPTED)
     abandoned.update(state=State.QUEUED, lease_until=None, due_at=now, interruptions=F("interruptions") + 1)
-    due = Delivery.objects.filter(state=State.QUEUED, due_at__lte=now)
-    waiting = due.filter(handed_over_at__lt=now - HAND_OVER_AGAIN_AFTER).order_by("due_at")
-    ids = list(waiting.values_list("pk", flat=True)[:SWEEP_BATCH])
-    Delivery.objects.filter(pk__in=ids).update(handed_over_at=now)
-    _hand_over(ids)
+    dispatch()
     old = Notice.objects.filter(created_at__lt=now - KEPT_FOR).order_by("created_at")
     Notice.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:SWEEP_BATCH])).delete()
 
@@ -124,12 +148,6 @@ def _notice(
         path=path,
         is_test=is_test,
     )
-
-
-def _queue(notice: Notice, channels: Iterable[NotificationChannel]) -> list[Delivery]:
-    deliveries = Delivery.objects.bulk_create(Delivery(notice=notice, channel=channel) for channel in channels)
-    transaction.on_commit(lambda: _hand_over([delivery.pk for delivery in deliveries]))
-    return deliveries
 
 
 def _hand_over(delivery_ids: Sequence[str]) -> None:

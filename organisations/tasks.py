@@ -8,6 +8,7 @@ from organisations import notifying
 @shared_task
 def deliver_notification(delivery_id: str) -> None:
     notifying.deliver(delivery_id)
+    notifying.dispatch()
 
 
 @shared_task

@@ -21,7 +21,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 from pytest_django import Settings
 
-from organisations import messenger, notifying, sending
+from organisations import messenger, notifying, sending, tasks
 from organisations.models import AuditEntry, Organisation, User
 from organisations.notification_models import Delivery, Notice, NotificationChannel
 from organisations.sending import BadAddress
@@ -181,6 +181,53 @@ def test_a_broker_that_is_away_loses_nothing(
     notifying.sweep()
     notifying.sweep()
     assert broker == [delivery.pk]
+
+
+@pytest.fixture
+def five(
+    organisation: Organisation,
+    channel: NotificationChannel,
+    settings: Settings,
+    django_capture_on_commit_callbacks: Any,
+) -> list[str]:
+    """The ids of what is told at the same moment, in their order, while two may be sent at once."""
+    settings.DOKREG_DELIVERIES_AT_ONCE = 2
+    with django_capture_on_commit_callbacks(execute=True):
+        return [tell(organisation).pk for _ in range(5)]
+
+
+def test_a_few_are_sent_at_a_time(five: list[str], broker: list[str], receiver: Receiver) -> None:
+    assert broker == five[:2]
+    notifying.sweep()
+    assert broker == five[:2]
+    assert notifying._claim(five[1]) is not None
+    notifying.sweep()
+    assert broker == five[:2]  # one is on its way, the other one is being sent
+    for number in (0, 2, 3, 4):
+        tasks.deliver_notification(broker[number])
+    assert broker == five
+    assert len(receiver.requests) == 4
+
+
+def test_what_fails_makes_room_for_the_next_one(five: list[str], broker: list[str], receiver: Receiver) -> None:
+    receiver.status = 500
+    tasks.deliver_notification(five[0])
+    assert broker == five[:3]
+
+
+def test_a_test_is_sent_before_all_else(
+    five: list[str],
+    broker: list[str],
+    alice: User,
+    channel: NotificationChannel,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        test = notifying.send_test(channel=channel, by=alice, path=LIST)
+    assert broker == [*five[:2], test.pk]
+    Delivery.objects.exclude(handed_over_at=None).update(handed_over_at=ago(21))
+    notifying.sweep()  # the broker has lost all three
+    assert broker[3] == test.pk
 
 
 def test_a_delivery_that_is_gone_is_left_quietly() -> None:
