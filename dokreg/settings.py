@@ -282,8 +282,10 @@ CELERY_TASK_ROUTES = {
         ("registries", "tidy_after"),
     )
 }
-CELERY_TASK_TIME_LIMIT = 120
-CELERY_TASK_SOFT_TIME_LIMIT = 100
+# More than the longest task takes (a token, a login and a pull right, each with its deadline), less than the broker's
+# visibility_timeout.
+CELERY_TASK_TIME_LIMIT = 170
+CELERY_TASK_SOFT_TIME_LIMIT = 150
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -20,6 +20,7 @@ from organisations.models import Organisation, User
 from registries import standings, testing
 from registries.models import Registry, RegistryTest, TestBatch
 from servers import runs
+from servers.ladder import PLACES, Rung
 from servers.models import Run, Server
 
 # A server that does not answer must not hold every place; and its sshd drops handshakes that come all at once.
@@ -96,7 +97,7 @@ def after(test: RegistryTest) -> None:
     """A test of a batch has ended: its place is free. A server that could not be entered is tried no more in it."""
     if not test.batch_id:
         return
-    if test.state == Run.State.FAILED and test.verdict in OF_THE_SERVER and test.rungs[0]["state"] == "failed":
+    if test.state == Run.State.FAILED and test.verdict in OF_THE_SERVER and _place(test.rungs)["state"] == "failed":
         _end_alike(test)
     pump()
 
@@ -219,7 +220,13 @@ def _send(tests: list[RegistryTest]) -> None:
         if _unsent(str(test.batch_id)).filter(pk=test.pk).update(sent_at=now, created_at=now, rungs=test.rungs):
             sent.append(test)
             runs.send(run_registry_test, test)
-    standings.note(sent)
+    # After the locks are gone: it changes registries, which others lock before they come here.
+    transaction.on_commit(lambda: standings.note(sent))
+
+
+def _place(rungs: list[Rung]) -> Rung:
+    """The rung at which a server is entered; a token comes before it, where there is one."""
+    return next(rung for rung in rungs if rung["name"] in PLACES)
 
 
 def _close(batch_ids: list[str]) -> None:
@@ -232,7 +239,7 @@ def _end_alike(test: RegistryTest) -> None:
     """End what waits for the same server in the batch with what this test has found there, instead of trying it."""
     rungs = deepcopy(test.rungs)
     said = f"As for the test of {test.registry or test.url} just before; this one was not tried."
-    rungs[0].update(fact=said, milliseconds=None)
+    _place(rungs).update(fact=said, milliseconds=None)
     now = timezone.now()
     with transaction.atomic():
         TestBatch.objects.select_for_update().filter(pk=test.batch_id).first()

@@ -43,10 +43,11 @@ def sync(server_id: str) -> None:
     logins.forget_sent(server_id)  # it has arrived; from now on the turn alone tells whether somebody is at it
     began = time.monotonic()
     try:
-        server = Server.objects.select_related("ssh_key").filter(pk=server_id).first()
-        while server is not None and time.monotonic() < began + LONGEST_SECONDS:
-            login = _next(server)
-            if login is None or not turns.prolong(server_id, turn):
+        while time.monotonic() < began + LONGEST_SECONDS:
+            # Read anew each time: it may be moved to another host at any moment.
+            server = Server.objects.select_related("ssh_key").filter(pk=server_id).first()
+            login = _next(server) if server is not None else None
+            if server is None or login is None or not turns.prolong(server_id, turn):
                 return
             change = _log_out if login.is_leaving else _log_in
             ladder = change(server, login, began + TASK_SECONDS)
@@ -129,8 +130,15 @@ def _folder(login: Login, what: DockerLogin) -> str:
     return ""
 
 
+def _is_where_it_was(server: Server) -> bool:
+    """Whether the server is still reached as it was when the login began."""
+    return Server.objects.filter(pk=server.pk, host=server.host, port=server.port, user=server.user).exists()
+
+
 def _note_login(login: Login, registry: Registry, what: DockerLogin) -> None:
     held = {"state": Login.State.HELD, "username": what.username, "mark": what.mark, "logged_in_at": timezone.now()}
+    if not _is_where_it_was(login.server):
+        return  # the server was moved meanwhile, and all of its logins are due anew at the new place
     if not _wanted(login).update(due_at=None, **held, **logins.DONE):
         # Unticked meanwhile: the row may have done its work before the entry was there.
         logins.remove_found(server=login.server, host=login.url, folder=login.folder)

@@ -21,6 +21,7 @@ from servers import processes, runs, turns
 from servers.models import ConfigTurn, Server
 
 # A task that nobody has taken up for so long is sent again.
+NAME_LENGTH = 100  # of a registry's name, which a host stands in for
 RESEND_AFTER = dt.timedelta(seconds=20)
 DONE = {"failures": 0, "verdict": "", "cause": "", "fix": "", "words": ""}
 
@@ -75,7 +76,7 @@ def renew(registry: Registry) -> None:
 
 def retry(registry: Registry) -> None:
     """Try at once what failed."""
-    if registry.logins.filter(verdict__gt="").update(due_at=timezone.now()):
+    if registry.logins.filter(verdict__gt="").update(due_at=timezone.now(), failures=0):
         transaction.on_commit(dispatch)
 
 
@@ -101,7 +102,7 @@ def remove_found(*, server: Server, host: str, folder: str) -> None:
             return  # deleted at this moment
         Login.objects.create(
             organisation_id=server.organisation_id,
-            registry_name=host,
+            registry_name=host[:NAME_LENGTH],
             server=server,
             url=host,
             folder=folder,

@@ -5,6 +5,7 @@ as well, and people see where it failed; the new ones are kept for an hour, to s
 """
 
 import datetime as dt
+import logging
 from typing import Any
 
 from django.db import transaction
@@ -12,7 +13,7 @@ from django.db.models import Prefetch, Q
 from django.utils import timezone
 
 from dokreg.encryption import SecretUnreadable
-from dokreg.scrub import scrub
+from dokreg.scrub import scrub, storable
 from organisations import audit
 from organisations.models import User
 from registries import batches, credentials, testing, tokens, verdicts
@@ -23,8 +24,10 @@ from servers import runs
 from servers import verdicts as host_verdicts
 from servers.ladder import MAX_WORDS, without_secrets
 from servers.models import Server
+from servers.testing import place_of
 from servers.verdicts import Verdict
 
+log = logging.getLogger(__name__)
 State = Rotation.State
 KEPT_FOR = dt.timedelta(hours=1)
 RESEND_AFTER = dt.timedelta(seconds=60)  # longer than minting may take
@@ -109,11 +112,15 @@ def prepare(rotation_id: str) -> None:
         minted = what.mint() if what.method else None
     except MintFailed as error:
         hidden = [what.password]
-        words = scrub(error.words, hidden)[:MAX_WORDS]
+        words = scrub(storable(error.words), hidden)[:MAX_WORDS]
         _keep_old(rotation, without_secrets(error.verdict, hidden), words=words)
         return
     except SecretUnreadable:
         _keep_old(rotation, host_verdicts.secret_unreadable())
+        return
+    except Exception as error:  # noqa: BLE001 - somebody waits for the end of it, whatever happens
+        log.error("A rotation ended with %s at %s", type(error).__name__, place_of(error))  # noqa: TRY400
+        _keep_old(rotation, host_verdicts.internal_error())
         return
     with transaction.atomic():
         if minted is not None:
@@ -172,9 +179,13 @@ def sweep() -> None:
     stuck = Rotation.objects.filter(state=State.STAGED, created_at__lt=now - runs.RESEND_AFTER)
     for rotation in stuck.filter(Q(sent_at=None) | Q(sent_at__lte=now - RESEND_AFTER)):
         _send(rotation)
-    for rotation_id in Rotation.objects.filter(state=State.TESTING).values_list("pk", flat=True):
-        settle(rotation_id)
     Rotation.objects.filter(state=State.KEPT, expires_at__lte=now).update(**WIPED)
+    for rotation_id in Rotation.objects.filter(state=State.TESTING).values_list("pk", flat=True):
+        try:
+            settle(rotation_id)
+        except Exception as error:  # noqa: BLE001 - one that cannot be settled must not hold up the others
+            # The type and the place alone: the text may hold what was being worked with.
+            log.error("A rotation could not be settled: %s at %s", type(error).__name__, place_of(error))  # noqa: TRY400
 
 
 def _places(registry: Registry) -> list[Server]:

@@ -40,13 +40,16 @@ def dispatch_refreshes() -> None:
     """Once a minute: mint what is due, and look what time has brought about."""
     tokens.dispatch()
     alarms.watch()
+    tokens.prune()
 
 
 @shared_task
 def sweep_token_refreshes() -> None:
-    if runs.sweep(TokenRefresh, refresh_token):
+    lost = runs.sweep(TokenRefresh, refresh_token)
+    for refresh in lost:
+        tokens.note_lost(refresh)
+    if lost:
         tokens.dispatch()  # what a dead worker left is still due
-    tokens.prune()
 
 
 @shared_task

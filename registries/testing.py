@@ -218,7 +218,8 @@ def _minted(test: RegistryTest, what: Credentials) -> tuple[DockerLogin, dt.date
             raise SecretUnreadable("The staged token is gone.")
         return DockerLogin(what.url, what.username, staged.token.reveal()), staged.token_expires_at
     if test.registry is not None:
-        login = tokens.docker_login(test.registry)
+        # A batch does not ask a cloud again and again that has just refused.
+        login = tokens.docker_login(test.registry, insist=test.batch_id is None)
         return login, test.registry.token_expires_at or timezone.now()
     minted = what.mint()
     return DockerLogin(what.url, minted.username, minted.secret), minted.expires_at

@@ -15,14 +15,14 @@ import time
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from dokreg.backoff import pause
 from organisations import audit
 from organisations.models import Organisation, User
-from registries import alarms, credentials, logins
+from registries import alarms, credentials, logins, verdicts
 from registries.credentials import DockerLogin
 from registries.kinds.methods import MINT_DEADLINE, Minted, MintFailed
 from registries.models import Registry, TokenRefresh
@@ -101,7 +101,8 @@ def dispatch() -> int:
         # Always the same row, so that two dispatchers take turns: together they would fill each place twice.
         Organisation.objects.select_for_update(no_key=True).order_by("pk").first()
         room = settings.DOKREG_REFRESHES_AT_ONCE - TokenRefresh.objects.filter(state__in=ACTIVE).count()
-        due = _due().select_related("organisation")[: max(room, 0)]
+        due = list(_healthy().select_related("organisation")[: max(room, 0)])
+        due += _failing().select_related("organisation")[: max(room - len(due), 0)]
         for registry in due:
             ask(registry=registry, reason=TokenRefresh.Reason.DUE)
         return len(due)
@@ -132,8 +133,11 @@ def docker_login(registry: Registry, *, insist: bool = True) -> DockerLogin:
     if not registry.method:
         return credentials.stored(registry).as_it_is
     if not _is_good_for_now(registry) and (insist or not registry.refresh_failures):
-        _refresh_in_place(registry)
-        registry.refresh_from_db()
+        try:
+            _refresh_in_place(registry)
+            registry.refresh_from_db()
+        except Registry.DoesNotExist as error:
+            raise TokenMissing(verdicts.registry_gone()) from error
     if not registry.has_token:
         raise _missing(registry)
     assert registry.token is not None  # noqa: S101 - has_token
@@ -147,13 +151,24 @@ def due_after(minted: Minted) -> dt.datetime:
 
 
 def prune() -> None:
-    """Forget refreshes of long ago, a batch at a time."""
-    old = TokenRefresh.objects.filter(created_at__lt=timezone.now() - HISTORY).exclude(state__in=ACTIVE)
-    TokenRefresh.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:PRUNED_AT_ONCE])).delete()
+    """Forget refreshes of long ago, a batch at a time; not the last one of a registry, which says why it stands."""
+    is_last = Registry.objects.filter(last_refresh=OuterRef("pk"))
+    old = TokenRefresh.objects.filter(~Exists(is_last), created_at__lt=timezone.now() - HISTORY)
+    chosen = old.exclude(state__in=ACTIVE).order_by("created_at").values_list("pk", flat=True)[:PRUNED_AT_ONCE]
+    TokenRefresh.objects.filter(pk__in=list(chosen)).delete()
 
 
 def _due() -> Any:
     return _idle().filter(refresh_due_at__lte=timezone.now())
+
+
+def _healthy() -> Any:
+    """What is due and did not fail before: it comes first, so that a cloud that hangs takes no place from others."""
+    return _due().filter(refresh_failures=0)
+
+
+def _failing() -> Any:
+    return _due().filter(refresh_failures__gt=0)
 
 
 @functools.cache
@@ -175,6 +190,9 @@ def _run(refresh: TokenRefresh, *, may_go_on: bool = False) -> TokenRefresh | No
     climb_all(ladder, None, lambda: _mint(registry, ladder, minted, problem))
     refresh.rungs = ladder.rungs
     with transaction.atomic():
+        if connection.features.has_select_for_update:
+            # First, as everybody does who locks both: who deletes a registry locks it and then its refreshes.
+            Registry.objects.select_for_update(no_key=True).filter(pk=registry.pk).values("pk").first()
         if minted:
             had_place = _keep(registry, refresh, minted[0])
         else:
@@ -187,7 +205,8 @@ def _run(refresh: TokenRefresh, *, may_go_on: bool = False) -> TokenRefresh | No
 
 def _begin_next() -> TokenRefresh | None:
     """A refresh of what has been due for the longest, in this worker's hand at once."""
-    registry = _due().select_for_update(of=("self",), skip_locked=True).first()
+    free = {"of": ("self",), "skip_locked": True}
+    registry = _healthy().select_for_update(**free).first() or _failing().select_for_update(**free).first()
     return _new_row(registry, reason=TokenRefresh.Reason.DUE, **runs.claimed()) if registry else None
 
 
@@ -195,9 +214,10 @@ def _row_for(registry: Registry, *, reason: str, asked_by: User | None = None) -
     """The refresh that is under way, or a new row."""
     under_way = TokenRefresh.objects.filter(registry=registry, state__in=ACTIVE)
     while (found := under_way.first()) is None:
-        # None: somebody else was a moment faster.
+        # None: somebody else was a moment faster, or the registry is gone.
         if (refresh := _new_row(registry, reason=reason, asked_by=asked_by)) is not None:
             return refresh, True
+        Registry.objects.only("pk").get(pk=registry.pk)
     return found, False
 
 
@@ -272,20 +292,35 @@ def _note_failure(
 ) -> bool:
     """Note why there is no token, and when it is tried again. False if the refresh was taken away meanwhile."""
     verdict = verdict or host_verdicts.internal_error()
-    is_final = verdict.permanent and timezone.now() - registry.secret_changed_at > NEW_KEY
+    is_of_account = verdict.permanent and verdict.subject == "credentials"  # else it is mended here, or by the cloud
+    is_final = is_of_account and timezone.now() - registry.secret_changed_at > NEW_KEY
     usual = pause(registry.refresh_failures, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
     wished = dt.timedelta(seconds=min(retry_after or 0, LONGEST_WISH.total_seconds()))
     wait = max(usual, wished)
     with transaction.atomic(savepoint=False):
         if not runs.finish(refresh, verdict, failed=True):
             return False
-        _same(registry).update(
+        changed = _same(registry).update(
             refresh_failures=F("refresh_failures") + 1,
             refresh_due_at=None if is_final else timezone.now() + wait,
             last_refresh=refresh,
         )
-        alarms.refresh_failed(registry, verdict, will_retry=not is_final)
+        if changed:  # else it says nothing of the credentials that are there now
+            alarms.refresh_failed(registry, verdict, will_retry=not is_final)
     return True
+
+
+def note_lost(refresh: TokenRefresh) -> None:
+    """A worker was lost with a refresh: once that may happen, and is made good at once; then it counts as a failure."""
+    registry = Registry.objects.filter(pk=refresh.registry_id).first()
+    if registry is None or not registry.method or registry.refresh_due_at is None:
+        return
+    wait = pause(registry.refresh_failures, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
+    _same(registry).update(
+        refresh_failures=F("refresh_failures") + 1,
+        refresh_due_at=timezone.now() + wait if registry.refresh_failures else registry.refresh_due_at,
+        last_refresh=refresh,
+    )
 
 
 def _same(registry: Registry) -> Any:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from dokreg.scrub import scrub
+from dokreg.scrub import scrub, storable
 from servers.verdicts import Verdict
 
 Rung = dict[str, Any]
@@ -110,8 +110,7 @@ class Ladder:
 
         To be asked before anything cuts or quotes them: half a secret at a cut would not be recognised.
         """
-        storable = words.replace("\0", "").encode(errors="replace").decode()
-        return scrub(storable, self._secrets).strip()
+        return scrub(storable(words), self._secrets).strip()
 
     def _fact(self, fact: str) -> str:
         return self.scrubbed(fact)[:MAX_FACT]

@@ -76,7 +76,7 @@ def climb_all(ladder: Ladder, server: Server | None, climb: Callable[[], None]) 
         ladder.failed(ladder.current, verdicts.secret_unreadable())
     except Exception as error:  # noqa: BLE001 - somebody waits for the end of this ladder, whatever happens
         # The type and the place alone: the text may hold what was being worked with.
-        log.error("A test ended with %s at %s", type(error).__name__, _place(error))  # noqa: TRY400
+        log.error("A test ended with %s at %s", type(error).__name__, place_of(error))  # noqa: TRY400
         if not ladder.is_over:
             ladder.failed(ladder.current, verdicts.internal_error())
     if not ladder.is_over:
@@ -86,7 +86,8 @@ def climb_all(ladder: Ladder, server: Server | None, climb: Callable[[], None]) 
         note_host_key(server=server, seen="")
 
 
-def _place(error: Exception) -> str:
+def place_of(error: Exception) -> str:
+    """File and line at which something went wrong, for the log."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{last.filename}:{last.lineno}"
 

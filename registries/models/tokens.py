@@ -35,6 +35,7 @@ class TokenRefresh(Run):
         indexes = [
             models.Index(fields=["registry", "-created_at"], name="token_refresh_history"),
             models.Index(fields=["state", "lease_until"], name="token_refresh_due"),
+            models.Index(fields=["created_at"], name="token_refresh_by_age"),
         ]
 
     def __str__(self) -> str:
