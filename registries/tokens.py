@@ -43,8 +43,8 @@ LONGEST_WISH = dt.timedelta(hours=1)  # of a cloud, about when to come again
 # A cloud may need this long to know a key that was just made; until then "unknown key" is no final word.
 NEW_KEY = dt.timedelta(minutes=2)
 LOOK_EVERY_SECONDS = 0.1
-# So long a worker keeps a place; then others may have it.
-PLACE_SECONDS = 1.0
+# So long a worker keeps a place; then other workers may have it.
+PLACE_SECONDS = 2.0
 HISTORY = dt.timedelta(days=30)
 PRUNED_AT_ONCE = 500
 
