@@ -11,7 +11,7 @@ from django.db import migrations, models
 
 def mark_logins(apps, schema_editor):
     """What docker login is given for a registry is what is stored: none has minted tokens yet."""
-    apps.get_model("registries", "Registry").objects.update(login_mark=models.F("credentials_mark"))
+    apps.get_model("registries", "Registry").objects.filter(method="").update(login_mark=models.F("credentials_mark"))
 
 
 class Migration(migrations.Migration):
