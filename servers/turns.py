@@ -14,7 +14,7 @@ from servers import processes
 from servers.models import ConfigTurn, Server
 from servers.stages import TASK_SECONDS
 
-LEASE = dt.timedelta(seconds=TASK_SECONDS + 65)  # longer than the workers let a task go on
+LEASE = dt.timedelta(seconds=TASK_SECONDS + 95)  # longer than the workers let a task go on
 
 
 def take(server_id: str) -> str | None:
