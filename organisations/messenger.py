@@ -8,7 +8,8 @@ no environment.
 What a member may type here makes dokreg's host talk to places and, with some of apprise's modules, do things. An
 audit hook judges every connection by the address it really goes to: redirects, names that change their address
 and hosts hidden in parameters (`mailto://…?smtp=`) included. It also refuses to start programs, to talk to
-sockets of this machine, to write into its log, and to read files other than Python's own and certificates.
+sockets of this machine, to write into its log, and to read files other than Python's own and certificates. Its
+memory is limited, and that of whoever shares the machine with it is not.
 """
 
 import ipaddress
@@ -16,6 +17,7 @@ import json
 import logging
 import os
 import re
+import resource
 import socket
 import ssl
 import sys
@@ -27,6 +29,8 @@ from dokreg.addresses import AddressForbidden, NameNotFound, parse_networks, ref
 
 SOCKET_SECONDS = 6.0
 RESOLVE_SECONDS = 4.0
+# Of address space: what a service answers is read whole, and unpacked, by apprise. It needs a seventh of this.
+MEMORY = 512 * 1024 * 1024
 STATUS = re.compile(r"error=(\d{3})\b")
 # Modules of apprise that act on the machine they run on; most of them are switched off where they cannot work.
 OWN_HOST_SCHEMES = frozenset({"blink1", "dbus", "gio", "glib", "gnome", "kde", "macosx", "qt", "syslog", "windows"})
@@ -182,6 +186,7 @@ def _is_address(text: str) -> bool:
 
 
 def main() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     order = json.load(sys.stdin)
     answer = sys.stdout
     sys.stdout = sys.stderr  # what a module prints is no answer

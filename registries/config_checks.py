@@ -45,14 +45,9 @@ def run(check_id: str) -> None:
     if server is None:
         return  # deleted at this moment, with its checks
     ladder = Ladder(STEPS, save=lambda rungs: runs.save_rungs(check, rungs))
-    found: list[FoundLogin] = []
-    climb_all(ladder, server, lambda: _read(server, ladder, found))
-    if ladder.has_failed:
-        runs.finish(check, ladder.verdict, failed=True)
-        return
-    adopted = next((login for login in found if _is(login, check.adopts)), None)
-    draft = _draft(check, check.asked_by, adopted) if adopted is not None and check.asked_by is not None else None
-    runs.finish(check, None, failed=False, findings=compare(server, found), draft=draft)
+    learned: dict[str, Any] = {}
+    climb_all(ladder, server, lambda: learned.update(_climb(check, server, ladder)))
+    runs.finish(check, ladder.verdict, failed=ladder.has_failed, **learned)
 
 
 def compare(server: Server, found: list[FoundLogin]) -> list[Finding]:
@@ -70,30 +65,40 @@ def compare(server: Server, found: list[FoundLogin]) -> list[Finding]:
     return sorted(findings, key=lambda finding: (order.index(finding["state"]), finding["host"]))
 
 
-def _read(server: Server, ladder: Ladder, found: list[FoundLogin]) -> None:
+def _climb(check: ConfigCheck, server: Server, ladder: Ladder) -> dict[str, Any]:
+    """The columns of the check that say what was found."""
+    found = _read(server, ladder)
+    adopted = next((login for login in found if _is(login, check.adopts)), None)
+    findings = compare(server, found)
+    draft = _draft(check, check.asked_by, adopted) if adopted is not None and check.asked_by is not None else None
+    ladder.passed("config", fact=f"{len(found)} login{'' if len(found) == 1 else 's'}")
+    return {"findings": findings, "draft": draft}
+
+
+def _read(server: Server, ladder: Ladder) -> list[FoundLogin]:
     def enter(_shell: Stage) -> None:
         ladder.passed("ssh")
         ladder.start("config")
 
     host = docker.host_of(server)
     folders = set(server.logins.exclude(folder="").values_list("folder", flat=True))
-    found += docker_config.read_logins(host, on_stage=enter)
+    found = docker_config.read_logins(host, on_stage=enter)
     for folder in sorted(folders):
         found += docker_config.read_logins(host, folder=folder)
-    ladder.passed("config", fact=f"{len(found)} login{'' if len(found) == 1 else 's'}")
+    return found
 
 
 def _finding(login: FoundLogin, expected: Login | None, known: dict[str, Registry]) -> Finding:
     mark = credentials_mark(url=login.registry, username=login.username, password=login.password)
     if expected is not None and expected.is_leaving:
-        return _row(login.registry, login.username, login.folder, "leaving", expected.registry)
+        return _row(login.registry, login.shown_username, login.folder, "leaving", expected.registry)
     if expected is not None:
         cannot_be_read = not login.password and login.source != "config"  # a helper or an identity token keeps it
         is_ours = login.username in {"", expected.username} if cannot_be_read else mark == expected.mark
         state = "held" if is_ours else "outdated"
-        return _row(login.registry, login.username, login.folder, state, expected.registry)
+        return _row(login.registry, login.shown_username, login.folder, state, expected.registry)
     registry = known.get(mark)
-    return _row(login.registry, login.username, login.folder, "known" if registry else "foreign", registry)
+    return _row(login.registry, login.shown_username, login.folder, "known" if registry else "foreign", registry)
 
 
 def _row(host: str, username: str, folder: str, state: str, registry: Registry | None) -> Finding:
@@ -118,14 +123,17 @@ def _is(login: FoundLogin, adopts: dict[str, str]) -> bool:
 
 
 def _draft(check: ConfigCheck, by: User, login: FoundLogin) -> Draft:
-    """What the person who asked goes on with in the form of a new registry."""
+    """What the person who asked goes on with in the form of a new registry; nothing of a login that is put oddly."""
+    is_usual = login.username == login.shown_username
     kind = kinds.for_host(login.registry)
     values = {
         "kind": kind.slug,
         "url": login.registry,
-        "username": login.username,
-        "method": kind.method_of_pasted(login.username) or "stored",
+        "username": login.shown_username,
+        "method": kind.method_of_pasted(login.shown_username) or "stored",
         ONLY_HOST: login.registry,
         "note": f"Read from the Docker config of {check.server}.",
     }
-    return saving.keep_draft(organisation=check.organisation, by=by, values=values, password=login.password)
+    return saving.keep_draft(
+        organisation=check.organisation, by=by, values=values, password=login.password if is_usual else ""
+    )

@@ -21,7 +21,7 @@ from registries.kinds.methods import Minted, MintFailed
 from registries.models import Login, Registry, RegistryTest, Rotation, TestBatch
 from servers import runs
 from servers import verdicts as host_verdicts
-from servers.ladder import MAX_WORDS
+from servers.ladder import MAX_WORDS, without_secrets
 from servers.models import Server
 from servers.verdicts import Verdict
 
@@ -106,7 +106,9 @@ def prepare(rotation_id: str) -> None:
         what = credentials.staged(rotation)
         minted = what.mint() if what.method else None
     except MintFailed as error:
-        _keep_old(rotation, error.verdict, words=scrub(error.words, [what.password])[:MAX_WORDS])
+        hidden = [what.password]
+        words = scrub(error.words, hidden)[:MAX_WORDS]
+        _keep_old(rotation, without_secrets(error.verdict, hidden), words=words)
         return
     except SecretUnreadable:
         _keep_old(rotation, host_verdicts.secret_unreadable())

@@ -7,6 +7,7 @@ the rest over stdin, the answer as JSON on stdout.
 import json
 import re
 
+from dokreg.scrub import scrub
 from servers import verdicts
 from servers.config_file import Config, ConfigProblem
 from servers.stages import PROLOGUE, Stage, one_line, run_stages
@@ -49,7 +50,7 @@ def store(config: Config, helper: str, key: str, *, username: str, secret: str) 
     login = {"ServerURL": key, "Username": username, "Secret": secret}
     stage = _ask(config, helper, "store", json.dumps(login))
     if stage.status != 0:
-        raise _failed(config, helper, words=stage.output)
+        raise _failed(config, helper, words=scrub(stage.output, [secret]))  # it may be a token that nobody else knows
 
 
 def erase(config: Config, helper: str, key: str) -> None:

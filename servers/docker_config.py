@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from dokreg.encryption import MAX_SECRET_BYTES
 from dokreg.ids import new_id
 from servers import credential_helpers, docker, verdicts
 from servers.config_file import CHECK, PLACE, SEE, Config, ConfigProblem, Values, parse
@@ -26,6 +27,14 @@ from servers.stages import PROLOGUE, OnStage, Stage, one_line, run_stages
 ASKED_OF_HELPERS = 100
 DOCKER_HUB = "docker.io"
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
+IDENTITY_TOKEN = "identity token"  # noqa: S105 - where a login stands, no secret
+_LONGEST_LINE = 255
+# Passwords that say that the username is the secret, as GitHub and Bitbucket once told people to write them.
+_NOT_SECRET = frozenset({"x-oauth-basic", "x-access-token", "x-token-auth", "oauth2"})
+# How the tokens of GitHub, GitLab, Docker Hub and DigitalOcean begin, and JSON Web Tokens.
+_TOKEN = re.compile(
+    r"gh[opsur]_|github_pat_|gl(?:pat|dt|rt|cbt|ptt|ft|soat|imt|agent|oas)-|dckr_[po]at_|do[opr]_v1_|eyJ[\w-]+\."
+)
 
 _ENTRY = r"""
     if [ $S -eq 0 ]; then cat "$D/config.json"; say entry 0; fi;
@@ -43,10 +52,17 @@ class FoundLogin:
     """
 
     registry: str
-    username: str
+    username: str = field(repr=False)
     password: str = field(repr=False)
     source: str
     folder: str
+
+    @property
+    def shown_username(self) -> str:
+        """The username; empty where it may be the secret, or cannot be shown."""
+        has_secret = self.source == IDENTITY_TOKEN or bool(self.password)
+        is_name = has_secret and self.password not in _NOT_SECRET and not _TOKEN.match(self.username)
+        return self.username if is_name and _is_line(self.username) else ""
 
 
 def export_line(folder: str) -> str:
@@ -103,14 +119,15 @@ def read_logins(host: Host, *, folder: str = "", on_stage: OnStage | None = None
 
     The only stage is `shell`.
     Needs no Docker on the host. A login in a helper that gives no answer is found without username and password, as
-    far as the config itself names it.
+    far as the config itself names it; so is one whose content no login could be made of. What stands under a key that
+    no registry can have is left out.
     """
     config = Config(host, _checked(folder))
     config.look(on_stage)
     found = [_found(key, entry, folder) for key, entry in config.auths.items() if _holds_login(entry)]
     in_helpers = (_found_in_helper(config, *place) for place in _places_in_helpers(config))
     found += [login for login in in_helpers if login is not None]
-    return sorted(found, key=lambda login: (login.registry, login.source))
+    return sorted(filter(_has_usual_name, found), key=lambda login: (login.registry, login.source))
 
 
 class _Keeping:
@@ -208,33 +225,53 @@ def _holds_login(entry: Values) -> bool:
 def _found(key: str, entry: Values, folder: str) -> FoundLogin:
     username, password = _credentials(entry)
     if entry.get("identitytoken"):
-        return FoundLogin(_registry_of(key), username, "", "identity token", folder)
-    return FoundLogin(_registry_of(key), _shown(username, password), password, "config", folder)
+        return FoundLogin(_registry_of(key), username, "", IDENTITY_TOKEN, folder)
+    return FoundLogin(_registry_of(key), _named(username, password), password, "config", folder)
 
 
-def _shown(username: str, password: str) -> str:
+def _named(username: str, password: str) -> str:
     """The username; empty if it is the secret too, as everywhere in dokreg."""
     return "" if username == password else username
+
+
+def _has_usual_name(login: FoundLogin) -> bool:
+    return bool(login.registry) and _is_line(login.registry)
+
+
+def _is_line(text: str) -> bool:
+    """Whether it can stand in a row and on a page."""
+    return text.isprintable() and len(text) <= _LONGEST_LINE
 
 
 def _credentials(entry: Values) -> tuple[str, str]:
     if auth := entry.get("auth"):
         return _opened(str(auth))
-    return str(entry.get("username") or ""), str(entry.get("password") or "")
+    return _storable(str(entry.get("username") or ""), str(entry.get("password") or ""))
 
 
 def _opened(auth: str) -> tuple[str, str]:
     """Username and password of an entry; empty if it is not what Docker writes."""
     try:
-        username, _colon, password = base64.b64decode(auth, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+        username, colon, password = base64.b64decode(auth, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
         return "", ""
-    return username, password.strip("\0")
+    return _storable(username, password.strip("\0")) if colon else ("", "")
+
+
+def _storable(username: str, password: str) -> tuple[str, str]:
+    """Both, or neither if one is nothing that dokreg could keep: with a NUL, half of a surrogate pair, endless."""
+    both = f"{username}{password}"
+    is_text = "\0" not in both and both.encode(errors="ignore").decode() == both
+    return (username, password) if is_text and len(both.encode()) <= MAX_SECRET_BYTES else ("", "")
 
 
 def _registry_of(key: str) -> str:
-    """The registry of a key: Docker once wrote addresses, such as `https://ghcr.io/v1/`."""
-    bare = re.sub(r"^https?://", "", key.lower()).rstrip("/")
+    """The registry of a key: Docker once wrote addresses, such as `https://ghcr.io/v1/`.
+
+    What people write there themselves may hold more, such as a password before an @.
+    """
+    address = re.split(r"[?#]", key.lower().rpartition("@")[2])[0]
+    bare = re.sub(r"^https?://", "", address).rstrip("/")
     host = re.sub(r"/v[12]$", "", bare)
     return DOCKER_HUB if host == "index.docker.io" else host
 
@@ -257,6 +294,7 @@ def _places_in_helpers(config: Config) -> Iterator[tuple[str, str]]:
     places |= config.values.get("credHelpers") or {}
     # Docker keeps the parts of a login in the browser under keys of their own below that of Docker Hub.
     keys = [key for key in places if key == DOCKER_HUB_KEY or not key.startswith(DOCKER_HUB_KEY)]
+    keys = [key for key in keys if _is_line(key)]
     return ((places[key], key) for key in keys[:ASKED_OF_HELPERS])
 
 
@@ -267,9 +305,9 @@ def _found_in_helper(config: Config, helper: str, key: str) -> FoundLogin | None
         if answer is None:
             return None
         if answer[0] != credential_helpers.TOKEN_USERNAME:
-            username, password = answer
+            username, password = _storable(*answer)
     source = f"helper:{verdicts.shown(helper)}"
-    return FoundLogin(_registry_of(key), _shown(username, password), password, source, config.folder)
+    return FoundLogin(_registry_of(key), _named(username, password), password, source, config.folder)
 
 
 def _checked(folder: str) -> str:

@@ -13,6 +13,8 @@ PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPri
 SSH_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 MINIMUM_RSA_BITS = 2048
 MAXIMUM_RSA_BITS = 4096  # checking the primes of longer ones takes seconds, at every connection
+# The primes have half of the key's bits each; public exponents are 65537, or a little longer.
+_SLACK_BITS = 64
 MAX_KEY_TEXT = 16 * 1024
 
 
@@ -44,10 +46,24 @@ def read_private_key(text: str) -> KeyPair:
     key = _load(text, check_primes=False)
     if isinstance(key, rsa.RSAPrivateKey):
         _refuse_bad_size(key.key_size)
+        if not parts_fit(key):
+            raise BadKey(_DAMAGED)
         key = _load(text)
     if not isinstance(key, PrivateKey) or _curve_is_unknown(key):
         raise BadKey("This type of key is not used with SSH any more. Make an Ed25519 key instead.")
     return _pair(key)
+
+
+def parts_fit(key: rsa.RSAPrivateKey) -> bool:
+    """Whether the parts of a key that was loaded unchecked are as long as its size lets them be.
+
+    Not to be checked otherwise: a number of ten thousand bits in the place of a prime keeps OpenSSL busy for a minute.
+    """
+    parts = key.private_numbers()
+    longest_prime = max(parts.p.bit_length(), parts.q.bit_length())
+    longest = max(part.bit_length() for part in (parts.d, parts.dmp1, parts.dmq1, parts.iqmp))
+    exponent = parts.public_numbers.e.bit_length()
+    return longest_prime <= key.key_size // 2 + _SLACK_BITS and longest <= key.key_size and exponent <= _SLACK_BITS
 
 
 def fingerprint(public_key: str) -> str:
@@ -98,6 +114,8 @@ _NEEDS_OPENING = (
     "dokreg generate a key; dokreg keeps it encrypted."
 )
 
+_DAMAGED = "This key is damaged or cut off. Paste the whole file, from BEGIN to END."
+
 
 def _refuse_bad_size(bits: int) -> None:
     if bits < MINIMUM_RSA_BITS:
@@ -123,7 +141,7 @@ def _load(text: str, *, check_primes: bool = True) -> object:
     except (ValueError, UnsupportedAlgorithm, binascii.Error) as error:
         if "password" in str(error).lower():
             raise BadKey(_NEEDS_OPENING) from error
-        raise BadKey("This key is damaged or cut off. Paste the whole file, from BEGIN to END.") from error
+        raise BadKey(_DAMAGED) from error
 
 
 def _pair(key: PrivateKey) -> KeyPair:

@@ -4,8 +4,9 @@ A rung is stored as `{"name", "label", "state", "milliseconds", "cause", "fix", 
 `waiting`, `running`, `passed`, `warning`, `failed` and `skipped` (not reached).
 """
 
+import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dokreg.scrub import scrub
@@ -15,6 +16,8 @@ Rung = dict[str, Any]
 MAX_WORDS = 8 * 1024
 MAX_FACT = 300
 PLACES = ("ssh", "host")
+# A shorter secret may be a word of our own sentences, which a mask in its place would then give away.
+RECOGNISED_IN_SENTENCES = 8
 
 
 class Ladder:
@@ -46,7 +49,7 @@ class Ladder:
 
     def warned(self, name: str, verdict: Verdict, *, fact: str = "", milliseconds: int | None = None) -> None:
         """The rung holds, with a reservation."""
-        self.verdict = verdict
+        self.verdict = verdict = without_secrets(verdict, self._secrets)
         self._change(
             name,
             state="warning",
@@ -58,7 +61,7 @@ class Ladder:
 
     def failed(self, name: str, verdict: Verdict, *, words: str = "", milliseconds: int | None = None) -> None:
         """The ladder ends here; what stands above is not reached."""
-        self.verdict = verdict
+        self.verdict = verdict = without_secrets(verdict, self._secrets)
         for rung in self.rungs:
             if rung["state"] == "waiting" and rung["name"] != name:
                 rung["state"] = "skipped"
@@ -103,9 +106,12 @@ class Ladder:
         return milliseconds if milliseconds is not None else round((time.monotonic() - self._since) * 1000)
 
     def scrubbed(self, words: str) -> str:
-        """Foreign words without the secrets. To be asked before anything cuts or quotes them: half a secret at a
-        cut would not be recognised."""
-        return scrub(words, self._secrets).strip()
+        """Foreign words without the secrets, and without what no database takes.
+
+        To be asked before anything cuts or quotes them: half a secret at a cut would not be recognised.
+        """
+        storable = words.replace("\0", "").encode(errors="replace").decode()
+        return scrub(storable, self._secrets).strip()
 
     def _fact(self, fact: str) -> str:
         return self.scrubbed(fact)[:MAX_FACT]
@@ -116,6 +122,12 @@ class Ladder:
 
     def _rung(self, name: str) -> Rung:
         return next(rung for rung in self.rungs if rung["name"] == name)
+
+
+def without_secrets(verdict: Verdict, secrets: Iterable[str]) -> Verdict:
+    """A verdict in whose sentences no secret stands, whoever was quoted in them."""
+    long = [secret for secret in secrets if len(secret.strip()) >= RECOGNISED_IN_SENTENCES]
+    return dataclasses.replace(verdict, cause=scrub(verdict.cause, long), fix=scrub(verdict.fix, long))
 
 
 def new_rung(name: str, label: str) -> Rung:

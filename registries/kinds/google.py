@@ -52,6 +52,7 @@ _OK = 200
 _NOT_FOUND = 404
 _SOUND_KEYS_LIMIT = 10_000
 _sound_keys: set[bytes] = set()
+_UNUSABLE_KEY = "The private_key in this file is damaged, or no RSA key of 2048 to 4096 bits."
 _USERNAMES = (KEY_USERNAME, ENCODED_KEY_USERNAME, TOKEN_USERNAME)
 
 
@@ -119,7 +120,7 @@ class ServiceAccount(_GoogleMethod):
         token_uri = key.get("token_uri", settings.DOKREG_GOOGLE_TOKEN_URL)
         if token_uri not in (*_GOOGLES_TOKEN_URLS, settings.DOKREG_GOOGLE_TOKEN_URL):
             return "The token_uri in this key is not Google's. Paste the file as Google Cloud gave it."
-        return None if _private_key(str(key["private_key"])) else "The private_key in this file is damaged."
+        return None if _private_key(str(key["private_key"])) else _UNUSABLE_KEY
 
     def describe(self, *, account: Account, secret: str) -> str:
         return Google().describe_secret(secret, KEY_USERNAME) or ""
@@ -282,20 +283,26 @@ def _complain_of_key(text: str) -> str | None:
 def _private_key(pem: str) -> "RSAPrivateKey | None":
     """The key, or None if it is not one that can sign.
 
-    To find out whether an RSA key is sound takes forty times as long as to load it. A process does it once for each
-    key, and remembers the sound ones by their digests.
+    To find out whether an RSA key is sound takes forty times as long as to load it, and without end if it is long
+    enough. A process does it once for each key of the usual size, and remembers the sound ones by their digests.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+    from servers.keys import MAXIMUM_RSA_BITS, MINIMUM_RSA_BITS, parts_fit
+
     try:
         data = pem.encode()
         digest = hashlib.sha256(data).digest()
-        key = load_pem_private_key(data, password=None, unsafe_skip_rsa_key_validation=digest in _sound_keys)
+        key = load_pem_private_key(data, password=None, unsafe_skip_rsa_key_validation=True)
+        if not isinstance(key, RSAPrivateKey):
+            return None
+        if digest not in _sound_keys:
+            if not MINIMUM_RSA_BITS <= key.key_size <= MAXIMUM_RSA_BITS or not parts_fit(key):
+                return None
+            load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # a surrogate, encrypted, not known
-        return None
-    if not isinstance(key, RSAPrivateKey):
         return None
     if len(_sound_keys) >= _SOUND_KEYS_LIMIT:
         _sound_keys.clear()

@@ -94,7 +94,8 @@ class Answer:
 
     @property
     def text(self) -> str:
-        return self.body[:WORDS_LIMIT].decode(errors="replace")
+        """All of it: a secret that is cut in half is not recognised any more."""
+        return self.body.decode(errors="replace")
 
 
 class Refused(Exception):
@@ -149,7 +150,8 @@ class CloudMethod(Method):
         try:
             token = self.ask(call)
         except Refused as refused:
-            failure = self._failure(call, self._verdict(call, refused), refused.words, refused.answer.retry_after)
+            words = scrub(refused.words, call.hidden)[:WORDS_LIMIT]
+            failure = self._failure(call, self._verdict(call, words, refused.answer), words, refused.answer.retry_after)
         except TooLate:
             verdict = cloud_verdicts.timeout(cloud=self.cloud, seconds=methods.MINT_DEADLINE)
             failure = self._failure(call, verdict)
@@ -176,12 +178,13 @@ class CloudMethod(Method):
         reason = next(iter(wrong.values()), None) or self.check_secret(account=account, secret=secret)
         return cloud_verdicts.key_unusable(reason=reason) if reason else None
 
-    def _verdict(self, call: Call, refused: Refused) -> Verdict:
+    def _verdict(self, call: Call, words: str, answer: Answer) -> Verdict:
+        """Why the cloud refused; its words are quoted there, and must not have a secret in them any more."""
         return cloud_verdicts.of_refusal(
-            refused.words,
+            words,
             self.rows,
-            status=refused.answer.status,
-            clock_ahead=_clock_ahead(refused.answer.date),
+            status=answer.status,
+            clock_ahead=_clock_ahead(answer.date),
             facts={
                 "cloud": self.cloud,
                 "credentials": self.credentials,

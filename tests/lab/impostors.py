@@ -22,7 +22,7 @@ class Request:
 @dataclass(frozen=True)
 class Answer:
     status: int
-    body: str = ""
+    body: str = ""  # of bytes that are no text, what `surrogateescape` makes
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -124,7 +124,7 @@ class HttpImpostor:
 
 
 def send(handler: BaseHTTPRequestHandler, answer: Answer) -> None:
-    body = answer.body.encode()
+    body = answer.body.encode(errors="surrogateescape")
     handler.send_response(answer.status)
     for name, value in {"Content-Type": answer.content_type, **answer.headers}.items():
         handler.send_header(name, value)

@@ -1,14 +1,18 @@
 """Notifications: what is told arrives once, or the page says why not; and the addresses are secrets."""
 
+import contextlib
 import datetime as dt
 import json
 import logging
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from html import unescape
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from django.db import connection
 from django.test import Client
@@ -17,7 +21,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 from pytest_django import Settings
 
-from organisations import notifying, sending
+from organisations import messenger, notifying, sending
 from organisations.models import AuditEntry, Organisation, User
 from organisations.notification_models import Delivery, Notice, NotificationChannel
 from organisations.sending import BadAddress
@@ -266,6 +270,42 @@ def test_a_service_that_drips_holds_nothing_longer_than_the_deadline(
         delivery = deliver(tell(organisation))
     assert time.monotonic() - began < 5
     assert (delivery.state, delivery.error) == ("queued", "The service did not answer within 3 s.")
+
+
+def test_an_answer_that_unpacks_to_more_than_there_is_memory_ends_the_messenger_alone(
+    organisation: Organisation,
+) -> None:
+    packer, a_mebibyte = zlib.compressobj(9, wbits=31), b"\0" * 1024 * 1024
+    bomb = b"".join([*(packer.compress(a_mebibyte) for _ in range(900)), packer.flush()])
+    answer = Answer(200, bomb.decode(errors="surrogateescape"), headers={"Content-Encoding": "gzip"})
+    with HttpImpostor(lambda _: answer) as service, peak_of_the_messenger() as peaks:
+        make_channel(organisation, f"json://{service.host}")
+        delivery = deliver(tell(organisation))
+        assert len(service.requests) == 1
+    assert (delivery.state, delivery.error[-1:]) == ("queued", ".")
+    assert max(peaks) < messenger.MEMORY
+
+
+@contextlib.contextmanager
+def peak_of_the_messenger() -> Iterator[list[int]]:
+    """How many bytes it had in memory at most, up to each moment at which somebody looked."""
+    peaks, is_over = [0], threading.Event()
+
+    def look() -> None:
+        while not is_over.wait(0.01):
+            for child in psutil.Process().children():
+                with contextlib.suppress(OSError, ValueError, IndexError):
+                    if "organisations.messenger" in Path(f"/proc/{child.pid}/cmdline").read_text():
+                        status = Path(f"/proc/{child.pid}/status").read_text()
+                        peaks.append(int(status.partition("VmHWM:")[2].split()[0]) * 1024)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield peaks
+    finally:
+        is_over.set()
+        watcher.join()
 
 
 def test_a_service_that_is_away_is_tried_again(organisation: Organisation) -> None:

@@ -1,5 +1,6 @@
 """Check drift: what the Docker configs of real servers hold, beside what they are to hold."""
 
+import base64
 import datetime as dt
 import json
 from typing import Any
@@ -211,6 +212,61 @@ def test_a_check_whose_worker_died_is_lost(worker: Worker, one: Server, alice: U
     assert (asked.state, asked.verdict) == ("lost", "worker_lost")
 
 
+ODD_LOGINS = {
+    "a.example": {"username": "a\ud800", "password": "p"},
+    "b.example": {"username": "b", "password": "p\ud800"},
+    "c.example": {"username": "c\0", "password": "p"},
+    "d.example": {"username": "d", "password": "p\0p"},
+    "e.example": {"username": "e", "password": "p" * 70_000},
+    "f.example": {"username": "f" * 300, "password": "p"},
+    "g.example\0": {"username": "g", "password": "p"},
+    "h.example\ud800": {"username": "h", "password": "p"},
+    f"{'i' * 300}.example": {"username": "i", "password": "p"},
+    "https://": {"username": "j", "password": "p"},
+}
+
+
+@pytest.mark.parametrize("host", [key for key in ODD_LOGINS if key.endswith(".example")][:6])
+def test_what_no_login_can_be_made_of_is_found_all_the_same(
+    worker: Worker, images: Registry, one: Server, alice: User, server_one: sshd.Server, host: str
+) -> None:
+    worker(logins.choose, registry=images, servers=[one])
+    write_config(server_one, json.dumps({"auths": ODD_LOGINS | {images.url: {"username": "x\ud800"}}}))
+    found = check(worker, one, alice, host=host, folder="")
+    assert states(found) == dict.fromkeys([f"{letter}.example" for letter in "abcdef"], "foreign") | {
+        images.url: "outdated"
+    }
+    assert {finding["username"] for finding in found.findings} == {""}
+    assert found.draft is not None
+    assert (found.draft.values["url"], found.draft.values["username"]) == (host, "")
+    assert found.draft.password is None
+
+
+def test_keys_that_no_helper_can_be_asked_for_are_left_out(
+    worker: Worker,
+    organisation: Organisation,
+    alice: User,
+    new_server: NewServer,
+    new_folder: NewFolder,
+    engine_one: Engine,
+) -> None:
+    program, store = put_helper(new_folder())
+    store.write_text(json.dumps({"a.example": ["a\ud800", "p\0"], "b.example\ud800": ["b", "p"]}))
+    server = new_server(engine_one, environment={"PATH": f"{program.parent}:{DEFAULT_PATH}"})
+    write_config(server, '{"credsStore": "lab"}')
+    found = check(worker, lab_server(organisation, server), alice)
+    assert [(f["host"], f["username"]) for f in found.findings] == [("a.example", "")]
+
+
+def test_a_check_that_breaks_ends_as_one_that_failed(
+    worker: Worker, one: Server, alice: User, server_one: sshd.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_config(server_one, json.dumps({"auths": FOREIGN}))
+    monkeypatch.setattr(config_checks, "credentials_mark", "this cannot be called")
+    found = check(worker, one, alice)
+    assert (found.state, found.verdict, found.findings) == ("failed", "internal_error", [])
+
+
 # Adopting and removing
 
 
@@ -234,6 +290,19 @@ def test_adopting_makes_a_draft_for_this_person_alone(
     assert shown == {"url": bearer_registry.host, "username": "bob", "kind": "generic"}
     assert "one" in mine.values["note"]
     assert saving.draft_of(organisation=organisation, by=bob, draft_id=found.draft.pk) is None
+
+
+def test_a_token_in_the_place_of_the_username_is_kept_nowhere(
+    worker: Worker, one: Server, alice: User, server_one: sshd.Server
+) -> None:
+    token = "7c0ffee17c0ffee17c0ffee17c0ffee17c0ffee1"
+    entry = {"auth": base64.b64encode(f"{token}:x-oauth-basic".encode()).decode()}
+    write_config(server_one, json.dumps({"auths": {"ghcr.io": entry}}))
+    found = check(worker, one, alice, host="ghcr.io", folder="")
+    assert states(found) == {"ghcr.io": "foreign"}
+    assert found.draft is not None
+    assert (found.draft.values["username"], found.draft.password) == ("", None)
+    assert token not in str([found.findings, found.rungs, found.draft.values])
 
 
 def test_what_was_adopted_and_saved_is_kept_from_then_on(

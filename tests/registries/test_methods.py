@@ -1,6 +1,7 @@
 """The ways to mint tokens, before anything is asked of a cloud: checks at input, help, policies."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from registries import kinds
 from registries.kinds.methods import Method, MintFailed, Policy
 from tests.lab.fixtures import ACR_HOST, ECR_HOST, ECR_PUBLIC_HOST, GOOGLE_HOST
 from tests.lab.google import EMAIL, Google
+from tests.servers.crafted import ENDLESS_PARTS, unchecked_rsa
 
 METHODS = [(kind, method) for kind in kinds.all_kinds() for method in kind.methods]
 EACH = pytest.mark.parametrize(
@@ -280,6 +282,16 @@ def test_a_bad_key_is_refused_at_input(issuer: Google, changes: dict[str, Any], 
     with pytest.raises(MintFailed) as failed:
         method_of("google", "service_account").mint(host=GOOGLE_HOST, account={}, secret=key)
     assert (failed.value.verdict.code, failed.value.verdict.permanent) == ("mint_key_unusable", True)
+
+
+@pytest.mark.parametrize("parts", [*ENDLESS_PARTS, {"n": 2**8675 + 1}, {"n": 2**1023 + 1}])
+def test_a_key_that_takes_for_ever_to_be_checked_is_refused_before(issuer: Google, parts: dict[str, int]) -> None:
+    key = issuer.key_file(token_uri="https://oauth2.googleapis.com/token", private_key=unchecked_rsa(**parts))
+    since = time.monotonic()
+    complaint = method_of("google", "service_account").check_secret(account={}, secret=key)
+    assert complaint is not None
+    assert "no RSA key of 2048 to 4096 bits" in complaint
+    assert time.monotonic() - since < 2
 
 
 def test_the_configured_token_address_is_taken_as_well(issuer: Google, settings: Any) -> None:

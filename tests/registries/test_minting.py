@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from django.utils import timezone
@@ -328,6 +329,40 @@ def test_a_secret_that_the_cloud_repeats_is_scrubbed_and_its_words_are_bounded(
     failure = acr.failure()
     assert "You sent ********." in failure.words
     assert len(failure.words) == WORDS_LIMIT
+
+
+def test_a_secret_that_the_cloud_repeats_is_not_in_the_sentences_either(
+    acr: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repeated = azure_lab.problem("odd", 1234567, f"You sent {CLIENT_SECRET}.")
+    monkeypatch.setattr(acr.cloud, "respond", lambda _asked: repeated)
+    assert "You sent ********." in acr.failure().verdict.cause
+
+
+def test_a_token_that_the_registry_repeats_is_not_in_the_sentences_either(
+    acr: Case, azure: Azure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in, sent = azure.respond, []
+
+    def repeat(asked: Asked) -> Answer:
+        if asked.path != "/oauth2/exchange":
+            return sign_in(asked)
+        sent.append(parse_qs(asked.body.decode())["access_token"][0])
+        return Answer(400, f"A proxy does not like {sent[0]}", "text/plain")
+
+    monkeypatch.setattr(azure, "respond", repeat)
+    failure = acr.failure()
+    assert "A proxy does not like ********" in failure.verdict.cause
+    assert sent[0][-200:] not in failure.words + failure.verdict.cause
+
+
+def test_a_secret_at_the_end_of_the_words_is_not_cut_before_it_is_recognised(
+    acr: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repeated = Answer(400, "x" * (WORDS_LIMIT - 12) + CLIENT_SECRET, "text/plain")
+    monkeypatch.setattr(acr.cloud, "respond", lambda _asked: repeated)
+    failure = acr.failure()
+    assert CLIENT_SECRET[:8] not in failure.words + failure.verdict.cause
 
 
 # A cloud in trouble

@@ -17,6 +17,7 @@ from servers.models import Server
 from tests.lab import sshd
 from tests.lab.aws import Aws
 from tests.lab.fixtures import ALICE, BOB, ECR_HOST
+from tests.lab.impostors import Answer
 from tests.lab.registry import BearerRegistry
 from tests.registries.held import KEY, away, colon, held_by, let_it_be_due, told
 from tests.registries.rows import make_registry
@@ -572,6 +573,16 @@ def test_a_key_that_the_cloud_refuses_is_kept_out_without_a_single_test(
     assert not RegistryTest.objects.exists()
     assert minting.account["access_key_id"] == KEY
     assert held_by(server_one) == before
+    assert "t" * 40 not in json.dumps([rotation.cause, rotation.fix, rotation.words])
+
+
+def test_a_key_that_the_cloud_repeats_is_in_no_sentence(
+    worker: Worker, minting: Registry, alice: User, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aws, "respond", lambda _asked: Answer(400, json.dumps({"__type": f"Odd{'t' * 40}"})))
+    other_key(minting)
+    rotation = change(worker, minting, alice, "t" * 40)
+    assert "It said: GetAuthorizationToken Odd********" in rotation.cause
     assert "t" * 40 not in json.dumps([rotation.cause, rotation.fix, rotation.words])
 
 

@@ -19,7 +19,7 @@ from pytest_django import Settings
 
 from dokreg.ids import new_id
 from organisations.models import Organisation
-from servers import docker, keys, ssh
+from servers import credential_helpers, docker, keys, ssh
 from servers.config_file import CONFIG_LIMIT, WRITE_SCRIPT, Config, ConfigProblem
 from servers.docker_config import FoundLogin, export_line, keep_login, read_logins, remove_login
 from servers.stages import Stage, run_stages
@@ -671,6 +671,51 @@ def test_an_entry_that_cannot_be_decoded_is_found_without_its_content(place: Pla
     ]
 
 
+TOKEN = f"ghp_{new_id()}"
+NAMELESS = "7c0ffee17c0ffee17c0ffee17c0ffee17c0ffee1"
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        TOKEN,
+        f"{TOKEN}:",
+        f"{TOKEN}:x",
+        f"{NAMELESS}",
+        f"{NAMELESS}:",
+        f"{NAMELESS}:x-oauth-basic",
+        f"{NAMELESS}:{NAMELESS}",
+        f"{'n' * 256}:x",
+        "na\nme:x",
+    ],
+)
+def test_a_username_that_may_be_the_secret_is_not_shown(place: Place, pair: str) -> None:
+    entry = {"auth": base64.b64encode(pair.encode()).decode()}
+    place.write({"auths": {"a.example": entry, "b.example": entry | {"identitytoken": "tok"}}})
+    for found in read_logins(place.host)[: 2 if TOKEN in pair else 1]:
+        assert found.shown_username == ""
+        assert pair.partition(":")[0] not in repr(found)
+
+
+@pytest.mark.parametrize("name", ["alice", "robot$a+b", "gluster-bot", "x-access-token", "_json_key", "AWS"])
+def test_a_username_that_is_a_name_is_shown(place: Place, name: str) -> None:
+    place.write({"auths": {"a.example": entry_of(name, TOKEN)}})
+    assert [found.shown_username for found in read_logins(place.host)] == [name]
+
+
+@pytest.mark.parametrize(
+    ("key", "registry"),
+    [
+        ("https://user:pw@ghcr.io/v1/", "ghcr.io"),
+        ("user:p@w/x@ghcr.io:443/acme", "ghcr.io:443/acme"),
+        ("https://ghcr.io/v2/?token=pw#pw", "ghcr.io"),
+    ],
+)
+def test_a_password_in_an_address_is_not_shown(place: Place, key: str, registry: str) -> None:
+    place.write({"auths": {key: OTHER}})
+    assert [found.registry for found in read_logins(place.host)] == [registry]
+
+
 # Credential helpers
 
 
@@ -747,6 +792,17 @@ def test_a_helper_that_refuses_says_why(helped: PlaceWithHelper, bearer_registry
         helped.keep(bearer_registry.host)
     assert problem.value.verdict.code == "login_not_saved_helper"
     assert "pass is not initialised" in problem.value.words
+
+
+def test_a_helper_that_repeats_the_token_that_docker_was_given_does_not_get_it_shown(
+    helped: PlaceWithHelper,
+) -> None:
+    helped.replace("#!/bin/sh\ncat; exit 1\n")
+    token = f"ey{new_id()}.{new_id()}+/="
+    with pytest.raises(ConfigProblem) as problem:
+        credential_helpers.store(Config(helped.host, ""), "lab", "a.example", username="<token>", secret=token)
+    assert '"ServerURL": "a.example"' in problem.value.words
+    assert token[4:20] not in problem.value.words
 
 
 def test_a_helper_that_forgets_is_noticed(helped: PlaceWithHelper, bearer_registry: BearerRegistry) -> None:

@@ -1,6 +1,7 @@
 """What people paste as a private key, and what they are told."""
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import PrivateFormat
 
 from servers import keys
 from servers.keys import BadKey
+from tests.servers.crafted import ENDLESS_PARTS, unchecked_rsa
 
 FORMATS = (PrivateFormat.OpenSSH, PrivateFormat.TraditionalOpenSSL, PrivateFormat.PKCS8)
 FORMAT_NAMES = ("OpenSSH", "PKCS1", "PKCS8")
@@ -85,17 +87,16 @@ def test_a_short_rsa_key_is_refused() -> None:
 
 
 def test_an_endless_rsa_key_is_refused_before_its_primes_are_checked() -> None:
-    long = rsa.RSAPrivateNumbers(
-        p=3,
-        q=2**8191 + 1,
-        d=3,
-        dmp1=1,
-        dmq1=1,
-        iqmp=1,
-        public_numbers=rsa.RSAPublicNumbers(e=65537, n=3 * (2**8191 + 1)),
-    ).private_key(unsafe_skip_rsa_key_validation=True)
     with pytest.raises(BadKey, match="8193 bits"):
-        keys.read_private_key(text_of(long))
+        keys.read_private_key(unchecked_rsa(p=3, q=2**8191 + 1, n=3 * (2**8191 + 1)))
+
+
+@pytest.mark.parametrize("parts", ENDLESS_PARTS)
+def test_an_rsa_key_with_endless_parts_is_refused_before_they_are_checked(parts: dict[str, int]) -> None:
+    since = time.monotonic()
+    with pytest.raises(BadKey, match="damaged"):
+        keys.read_private_key(unchecked_rsa(**parts))
+    assert time.monotonic() - since < 2
 
 
 @pytest.mark.parametrize(

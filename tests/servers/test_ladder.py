@@ -1,5 +1,7 @@
 """The ladder and the reading of a script's stages."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +50,25 @@ def test_words_are_scrubbed_and_bounded() -> None:
     words = made.rungs[2]["words"]
     assert len(words) == MAX_WORDS
     assert "mark" not in words
+
+
+def test_words_that_no_database_takes_are_cleaned() -> None:
+    made = ladder()
+    made.hide("marked-secret")
+    made.failed("login", verdicts.deadline_passed(), words="a\0b\ud800c marked-\0secret")
+    assert made.rungs[2]["words"] == "ab?c ********"
+
+
+def test_the_sentences_have_no_secret_either_whoever_is_quoted_there() -> None:
+    made = ladder()
+    made.hide("marked-secret")
+    made.hide("stopped")  # as short as a word, and one of ours
+    verdict = dataclasses.replace(verdicts.deadline_passed(), cause="It was stopped: marked-secret.")
+    made.warned("ssh", verdict)
+    made.failed("login", verdict)
+    assert [rung["cause"] for rung in made.rungs] == ["It was stopped: ********.", "", "It was stopped: ********."]
+    assert made.verdict is not None
+    assert made.verdict.cause == "It was stopped: ********."
 
 
 @given(st.lists(st.integers(1, 50), max_size=40))
