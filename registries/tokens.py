@@ -22,7 +22,7 @@ from django.utils import timezone
 from dokreg.backoff import pause
 from organisations import audit
 from organisations.models import Organisation, User
-from registries import alarms, credentials, logins
+from registries import alarms, credentials, logins, verdicts
 from registries.credentials import DockerLogin
 from registries.kinds.methods import MINT_DEADLINE, Minted, MintFailed
 from registries.models import Registry, TokenRefresh
@@ -133,7 +133,6 @@ def docker_login(registry: Registry, *, insist: bool = True) -> DockerLogin:
         return credentials.stored(registry).as_it_is
     if not _is_good_for_now(registry) and (insist or not registry.refresh_failures):
         _refresh_in_place(registry)
-        registry.refresh_from_db()
     if not registry.has_token:
         raise _missing(registry)
     assert registry.token is not None  # noqa: S101 - has_token
@@ -192,17 +191,19 @@ def _begin_next() -> TokenRefresh | None:
 
 
 def _row_for(registry: Registry, *, reason: str, asked_by: User | None = None) -> tuple[TokenRefresh, bool]:
-    """The refresh that is under way, or a new row."""
+    """The refresh that is under way, or a new row. Raises TokenMissing if the registry is gone."""
     under_way = TokenRefresh.objects.filter(registry=registry, state__in=ACTIVE)
     while (found := under_way.first()) is None:
-        # None: somebody else was a moment faster.
         if (refresh := _new_row(registry, reason=reason, asked_by=asked_by)) is not None:
             return refresh, True
+        # Somebody else was a moment faster, or has deleted the registry.
+        if not Registry.objects.filter(pk=registry.pk).exists():
+            raise TokenMissing(verdicts.registry_gone(registry=registry.name))
     return found, False
 
 
 def _new_row(registry: Registry, **columns: Any) -> TokenRefresh | None:
-    """A new row; None if a refresh is under way."""
+    """A new row; None if a refresh is under way, or there is no such registry any more."""
     try:
         with transaction.atomic():
             return TokenRefresh.objects.create(organisation_id=registry.organisation_id, registry=registry, **columns)
@@ -294,13 +295,17 @@ def _same(registry: Registry) -> Any:
 
 
 def _refresh_in_place(registry: Registry) -> None:
-    """Refresh now, or wait for whoever is at it."""
+    """Refresh now, or wait for whoever is at it, and read the registry anew. Raises TokenMissing if it is gone."""
     refresh, _is_new = _row_for(registry, reason=TokenRefresh.Reason.NEEDED)
     run(refresh.pk)
     end = time.monotonic() + MINT_DEADLINE + runs.RESEND_AFTER.total_seconds()
     under_way = TokenRefresh.objects.filter(pk=refresh.pk, state__in=ACTIVE)
     while under_way.exists() and time.monotonic() < end:
         time.sleep(LOOK_EVERY_SECONDS)
+    try:
+        registry.refresh_from_db()
+    except Registry.DoesNotExist:
+        raise TokenMissing(verdicts.registry_gone(registry=registry.name)) from None
 
 
 def _missing(registry: Registry) -> TokenMissing:

@@ -511,6 +511,17 @@ def accepts_any_password(*, host: str) -> Verdict:
     )
 
 
+def registry_gone(*, registry: str) -> Verdict:
+    """The registry was deleted while a token was to be had for it."""
+    return Verdict(
+        "registry_gone",
+        f"The registry {registry} was deleted in the meantime.",
+        "Nothing has to be done.",
+        permanent=True,
+        subject="dokreg",
+    )
+
+
 def not_tested(*, servers: str) -> Verdict:
     """New credentials were not tried on every server that uses the registry."""
     return Verdict(

@@ -312,6 +312,27 @@ def test_no_token_at_all_is_an_error_with_the_clouds_reason(registry: Registry, 
     assert caught.value.verdict.code == "mint_key_refused"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_registry_deleted_before_its_token_is_needed_keeps_nobody_waiting(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries, real = iter(range(3)), tokens._new_row
+    monkeypatch.setattr(tokens, "_new_row", lambda *args, **columns: (next(tries), real(*args, **columns))[1])
+    Registry.objects.all().delete()
+    with pytest.raises(TokenMissing) as caught:
+        tokens.docker_login(registry)
+    assert caught.value.verdict.code == "registry_gone"
+
+
+def test_a_registry_deleted_while_its_token_is_minted_leaves_no_trace(
+    registry: Registry, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "_mint", lambda *_args: Registry.objects.all().delete())
+    with pytest.raises(TokenMissing) as caught:
+        tokens.docker_login(registry)
+    assert caught.value.verdict.code == "registry_gone"
+
+
 def test_a_static_registry_is_never_due(organisation: Organisation, alice: User) -> None:
     registry = make_registry(organisation, alice)
     assert (registry.refresh_due_at, registry.token_state) == (None, "")
