@@ -12,7 +12,6 @@ from django.db.models import Q
 from django.utils import timezone
 
 from dokreg.encryption import SecretUnreadable
-from dokreg.scrub import scrub
 from organisations import audit
 from organisations.models import User
 from registries import batches, credentials, testing, tokens, verdicts
@@ -21,7 +20,7 @@ from registries.kinds.methods import Minted, MintFailed
 from registries.models import Login, Registry, RegistryTest, Rotation, TestBatch
 from servers import runs
 from servers import verdicts as host_verdicts
-from servers.ladder import MAX_WORDS, without_secrets
+from servers.ladder import MAX_WORDS, clean, without_secrets
 from servers.models import Server
 from servers.verdicts import Verdict
 
@@ -107,7 +106,7 @@ def prepare(rotation_id: str) -> None:
         minted = what.mint() if what.method else None
     except MintFailed as error:
         hidden = [what.password]
-        words = scrub(error.words, hidden)[:MAX_WORDS]
+        words = clean(error.words, hidden)[:MAX_WORDS]
         _keep_old(rotation, without_secrets(error.verdict, hidden), words=words)
         return
     except SecretUnreadable:
