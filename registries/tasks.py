@@ -44,7 +44,8 @@ def dispatch_refreshes() -> None:
 
 @shared_task
 def sweep_token_refreshes() -> None:
-    if runs.sweep(TokenRefresh, refresh_token):
+    if lost := runs.sweep(TokenRefresh, refresh_token):
+        tokens.note_lost(lost)
         tokens.dispatch()  # what a dead worker left is still due
     tokens.prune()
 

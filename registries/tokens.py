@@ -12,6 +12,7 @@ import datetime as dt
 import functools
 import random
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
@@ -143,6 +144,23 @@ def due_after(minted: Minted) -> dt.datetime:
     """When a token is to be replaced: at 80 % of its life, or up to a tenth of that earlier."""
     life = minted.expires_at - minted.issued_at
     return minted.issued_at + life * DUE_AT * (1 - random.uniform(0, JITTER))  # noqa: S311 - spreads load
+
+
+def note_lost(refreshes: Iterable[TokenRefresh]) -> None:
+    """Count refreshes whose worker died as failures: what kills a worker each time is not tried without a pause.
+
+    After the first the next one is due at once: a worker is stopped now and then.
+    """
+    for refresh in refreshes:
+        with transaction.atomic():
+            registry = _locked(refresh.registry_id)
+            if registry is None or registry.refreshes.filter(created_at__gt=refresh.created_at).exists():
+                continue
+            failures = registry.refresh_failures
+            wait = pause(failures - 1, first=FIRST_PAUSE, longest=LONGEST_PAUSE) if failures else dt.timedelta()
+            noted = {"refresh_failures": failures + 1, "refresh_due_at": timezone.now() + wait}
+            if _same(registry).exclude(method="").update(**noted, last_refresh=refresh):
+                alarms.refresh_failed(registry, host_verdicts.worker_lost(), will_retry=True)
 
 
 def prune() -> None:
@@ -287,6 +305,11 @@ def _note_failure(
         )
         alarms.refresh_failed(registry, verdict, will_retry=not is_final)
     return True
+
+
+def _locked(registry_id: str) -> Registry | None:
+    """A registry as it is now, which nobody else changes or deletes during this transaction; None if it is gone."""
+    return Registry.objects.select_for_update(no_key=True).filter(pk=registry_id).first()
 
 
 def _same(registry: Registry) -> Any:
