@@ -19,11 +19,6 @@ def scrub(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-def storable(text: str) -> str:
-    """Foreign text without what no database takes: NUL, and halves of characters."""
-    return text.replace("\0", "").encode(errors="replace").decode()
-
-
 def _spellings(secret: str) -> set[str]:
     trimmed = secret.strip()
     found: set[str] = set()

@@ -13,7 +13,6 @@ from django.db.models import Prefetch, Q
 from django.utils import timezone
 
 from dokreg.encryption import SecretUnreadable
-from dokreg.scrub import scrub, storable
 from organisations import audit
 from organisations.models import User
 from registries import batches, credentials, testing, tokens, verdicts
@@ -22,7 +21,7 @@ from registries.kinds.methods import Minted, MintFailed
 from registries.models import Login, Registry, RegistryTest, Rotation, TestBatch
 from servers import runs
 from servers import verdicts as host_verdicts
-from servers.ladder import MAX_WORDS, without_secrets
+from servers.ladder import MAX_WORDS, clean, without_secrets
 from servers.models import Server
 from servers.testing import place_of
 from servers.verdicts import Verdict
@@ -112,7 +111,7 @@ def prepare(rotation_id: str) -> None:
         minted = what.mint() if what.method else None
     except MintFailed as error:
         hidden = [what.password]
-        words = scrub(storable(error.words), hidden)[:MAX_WORDS]
+        words = clean(error.words, hidden)[:MAX_WORDS]
         _keep_old(rotation, without_secrets(error.verdict, hidden), words=words)
         return
     except SecretUnreadable:

@@ -45,10 +45,8 @@ def dispatch_refreshes() -> None:
 
 @shared_task
 def sweep_token_refreshes() -> None:
-    lost = runs.sweep(TokenRefresh, refresh_token)
-    for refresh in lost:
-        tokens.note_lost(refresh)
-    if lost:
+    if lost := runs.sweep(TokenRefresh, refresh_token):
+        tokens.note_lost(lost)
         tokens.dispatch()  # what a dead worker left is still due
 
 

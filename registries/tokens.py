@@ -12,6 +12,7 @@ import datetime as dt
 import functools
 import random
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
@@ -133,11 +134,7 @@ def docker_login(registry: Registry, *, insist: bool = True) -> DockerLogin:
     if not registry.method:
         return credentials.stored(registry).as_it_is
     if not _is_good_for_now(registry) and (insist or not registry.refresh_failures):
-        try:
-            _refresh_in_place(registry)
-            registry.refresh_from_db()
-        except Registry.DoesNotExist as error:
-            raise TokenMissing(verdicts.registry_gone()) from error
+        _refresh_in_place(registry)
     if not registry.has_token:
         raise _missing(registry)
     assert registry.token is not None  # noqa: S101 - has_token
@@ -148,6 +145,23 @@ def due_after(minted: Minted) -> dt.datetime:
     """When a token is to be replaced: at 80 % of its life, or up to a tenth of that earlier."""
     life = minted.expires_at - minted.issued_at
     return minted.issued_at + life * DUE_AT * (1 - random.uniform(0, JITTER))  # noqa: S311 - spreads load
+
+
+def note_lost(refreshes: Iterable[TokenRefresh]) -> None:
+    """Count refreshes whose worker died as failures: what kills a worker each time is not tried without a pause.
+
+    After the first the next one is due at once: a worker is stopped now and then.
+    """
+    for refresh in refreshes:
+        with transaction.atomic():
+            registry = _locked(refresh.registry_id)
+            if registry is None or registry.refreshes.filter(created_at__gt=refresh.created_at).exists():
+                continue
+            failures = registry.refresh_failures
+            wait = pause(failures - 1, first=FIRST_PAUSE, longest=LONGEST_PAUSE) if failures else dt.timedelta()
+            noted = {"refresh_failures": failures + 1, "refresh_due_at": timezone.now() + wait}
+            if _same(registry).exclude(method="").update(**noted, last_refresh=refresh):
+                alarms.refresh_failed(registry, host_verdicts.worker_lost(), will_retry=True)
 
 
 def prune() -> None:
@@ -211,18 +225,19 @@ def _begin_next() -> TokenRefresh | None:
 
 
 def _row_for(registry: Registry, *, reason: str, asked_by: User | None = None) -> tuple[TokenRefresh, bool]:
-    """The refresh that is under way, or a new row."""
+    """The refresh that is under way, or a new row. Raises TokenMissing if the registry is gone."""
     under_way = TokenRefresh.objects.filter(registry=registry, state__in=ACTIVE)
     while (found := under_way.first()) is None:
-        # None: somebody else was a moment faster, or the registry is gone.
         if (refresh := _new_row(registry, reason=reason, asked_by=asked_by)) is not None:
             return refresh, True
-        Registry.objects.only("pk").get(pk=registry.pk)
+        # Somebody else was a moment faster, or has deleted the registry.
+        if not Registry.objects.filter(pk=registry.pk).exists():
+            raise TokenMissing(verdicts.registry_gone(registry=registry.name))
     return found, False
 
 
 def _new_row(registry: Registry, **columns: Any) -> TokenRefresh | None:
-    """A new row; None if a refresh is under way."""
+    """A new row; None if a refresh is under way, or there is no such registry any more."""
     try:
         with transaction.atomic():
             return TokenRefresh.objects.create(organisation_id=registry.organisation_id, registry=registry, **columns)
@@ -310,17 +325,9 @@ def _note_failure(
     return True
 
 
-def note_lost(refresh: TokenRefresh) -> None:
-    """A worker was lost with a refresh: once that may happen, and is made good at once; then it counts as a failure."""
-    registry = Registry.objects.filter(pk=refresh.registry_id).first()
-    if registry is None or not registry.method or registry.refresh_due_at is None:
-        return
-    wait = pause(registry.refresh_failures, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
-    _same(registry).update(
-        refresh_failures=F("refresh_failures") + 1,
-        refresh_due_at=timezone.now() + wait if registry.refresh_failures else registry.refresh_due_at,
-        last_refresh=refresh,
-    )
+def _locked(registry_id: str) -> Registry | None:
+    """A registry as it is now, which nobody else changes or deletes during this transaction; None if it is gone."""
+    return Registry.objects.select_for_update(no_key=True).filter(pk=registry_id).first()
 
 
 def _same(registry: Registry) -> Any:
@@ -329,13 +336,17 @@ def _same(registry: Registry) -> Any:
 
 
 def _refresh_in_place(registry: Registry) -> None:
-    """Refresh now, or wait for whoever is at it."""
+    """Refresh now, or wait for whoever is at it, and read the registry anew. Raises TokenMissing if it is gone."""
     refresh, _is_new = _row_for(registry, reason=TokenRefresh.Reason.NEEDED)
     run(refresh.pk)
     end = time.monotonic() + MINT_DEADLINE + runs.RESEND_AFTER.total_seconds()
     under_way = TokenRefresh.objects.filter(pk=refresh.pk, state__in=ACTIVE)
     while under_way.exists() and time.monotonic() < end:
         time.sleep(LOOK_EVERY_SECONDS)
+    try:
+        registry.refresh_from_db()
+    except Registry.DoesNotExist:
+        raise TokenMissing(verdicts.registry_gone(registry=registry.name)) from None
 
 
 def _missing(registry: Registry) -> TokenMissing:

@@ -497,17 +497,6 @@ def of_pull(output: str, *, kind: Kind, host: str, reference: str, server: str, 
     )
 
 
-def registry_gone() -> Verdict:
-    """The registry was deleted in the meantime."""
-    return Verdict(
-        "registry_gone",
-        "The registry was deleted while this was under way.",
-        "There is nothing to do.",
-        permanent=True,
-        subject="dokreg",
-    )
-
-
 def accepts_any_password(*, host: str) -> Verdict:
     """A warning: a login with a made-up name and password succeeded as well, so this one proves nothing."""
     return Verdict(
@@ -519,6 +508,17 @@ def accepts_any_password(*, host: str) -> Verdict:
         ),
         permanent=True,
         subject="registry",
+    )
+
+
+def registry_gone(*, registry: str) -> Verdict:
+    """The registry was deleted while a token was to be had for it."""
+    return Verdict(
+        "registry_gone",
+        f"The registry {registry} was deleted in the meantime.",
+        "Nothing has to be done.",
+        permanent=True,
+        subject="dokreg",
     )
 
 

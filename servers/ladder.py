@@ -6,10 +6,11 @@ A rung is stored as `{"name", "label", "state", "milliseconds", "cause", "fix", 
 
 import dataclasses
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from dokreg.scrub import scrub, storable
+from dokreg.scrub import scrub
 from servers.verdicts import Verdict
 
 Rung = dict[str, Any]
@@ -110,7 +111,7 @@ class Ladder:
 
         To be asked before anything cuts or quotes them: half a secret at a cut would not be recognised.
         """
-        return scrub(storable(words), self._secrets).strip()
+        return clean(words, self._secrets).strip()
 
     def _fact(self, fact: str) -> str:
         return self.scrubbed(fact)[:MAX_FACT]
@@ -123,10 +124,25 @@ class Ladder:
         return next(rung for rung in self.rungs if rung["name"] == name)
 
 
+def storable(text: str) -> str:
+    """Foreign text without control characters, tabs and the ends of lines apart, and with no half of a character.
+
+    PostgreSQL takes neither NUL nor lone surrogates, and no page shows the others.
+    """
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    kept = "".join(c for c in lines if c in "\n\t" or unicodedata.category(c) != "Cc")
+    return kept.encode(errors="replace").decode()
+
+
+def clean(text: str, secrets: Iterable[str]) -> str:
+    """Foreign text that may be stored, without these secrets, however they look in it."""
+    return scrub(storable(text), [spelling for secret in secrets for spelling in (secret, storable(secret))])
+
+
 def without_secrets(verdict: Verdict, secrets: Iterable[str]) -> Verdict:
-    """A verdict in whose sentences no secret stands, whoever was quoted in them."""
+    """A verdict whose sentences may be stored and have no secret, whoever was quoted in them."""
     long = [secret for secret in secrets if len(secret.strip()) >= RECOGNISED_IN_SENTENCES]
-    return dataclasses.replace(verdict, cause=scrub(verdict.cause, long), fix=scrub(verdict.fix, long))
+    return dataclasses.replace(verdict, cause=clean(verdict.cause, long), fix=clean(verdict.fix, long))
 
 
 def new_rung(name: str, label: str) -> Rung:

@@ -587,6 +587,16 @@ def test_a_key_that_the_cloud_repeats_is_in_no_sentence(
     assert "t" * 40 not in json.dumps([rotation.cause, rotation.fix, rotation.words])
 
 
+def test_words_of_the_cloud_that_no_database_takes_are_cleaned(
+    worker: Worker, minting: Registry, alice: User, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps({"__type": "Odd", "message": "a\0b\ud800\x1b"})
+    monkeypatch.setattr(aws, "respond", lambda _asked: Answer(400, body))
+    other_key(minting)
+    rotation = change(worker, minting, alice, "t" * 40)
+    assert rotation.words.endswith("ab?")
+
+
 def test_switched_to_all_the_same_its_first_token_is_asked_for_at_once(
     worker: Worker, minting: Registry, alice: User, aws: Aws, server_one: sshd.Server
 ) -> None:

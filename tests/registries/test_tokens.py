@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from organisations.models import Organisation, User
 from organisations.notification_models import Notice
-from registries import alarms, credentials, saving, tokens
+from registries import alarms, credentials, saving, tasks, tokens
 from registries.models import Alarm, Registry, TokenRefresh
 from registries.tokens import TokenMissing
 from servers import runs
@@ -305,11 +305,68 @@ def test_a_refresh_whose_worker_died_is_lost_and_made_once_more(registry: Regist
     assert registry.token_state == "fresh"
 
 
+def lose(registry: Registry) -> None:
+    """A worker begins the refresh that is queued, dies of it, and is found by the sweep."""
+    tokens.dispatch()
+    assert runs.claim(TokenRefresh, queued().pk)
+    TokenRefresh.objects.filter(state="running").update(worker="another-boot:1", lease_until=registry.created_at)
+    tasks.sweep_token_refreshes()
+    registry.refresh_from_db()
+
+
+def test_what_kills_its_worker_each_time_is_tried_ever_more_rarely_and_people_are_told(registry: Registry) -> None:
+    lose(registry)
+    assert registry.refresh_failures == 1
+    assert queued().reason == Reason.DUE  # at once
+    lose(registry)
+    for usual in (30, 60, 120):
+        assert not TokenRefresh.objects.filter(state__in=tokens.ACTIVE).exists()
+        assert registry.refresh_due_at
+        assert 0.75 * usual < (registry.refresh_due_at - timezone.now()).total_seconds() <= 1.25 * usual
+        let_it_be_due(registry)
+        lose(registry)
+    assert registry.refresh_failures == 5
+    assert registry.last_refresh
+    assert registry.last_refresh.verdict == "worker_lost"
+    assert told() == ["Images: no new token"]
+
+
+def test_a_token_that_came_after_a_lost_refresh_is_no_failure(registry: Registry, aws: Aws) -> None:
+    claimed = runs.claim(TokenRefresh, queued().pk)
+    assert claimed
+    TokenRefresh.objects.update(state="lost")
+    refresh(registry)
+    tokens.note_lost([claimed])
+    registry.refresh_from_db()
+    assert (registry.token_state, registry.refresh_failures) == ("fresh", 0)
+
+
 def test_no_token_at_all_is_an_error_with_the_clouds_reason(registry: Registry, aws: Aws) -> None:
     aws.revoked.add(KEY)
     with pytest.raises(TokenMissing) as caught:
         tokens.docker_login(registry)
     assert caught.value.verdict.code == "mint_key_refused"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_registry_deleted_before_its_token_is_needed_keeps_nobody_waiting(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries, real = iter(range(3)), tokens._new_row
+    monkeypatch.setattr(tokens, "_new_row", lambda *args, **columns: (next(tries), real(*args, **columns))[1])
+    Registry.objects.all().delete()
+    with pytest.raises(TokenMissing) as caught:
+        tokens.docker_login(registry)
+    assert caught.value.verdict.code == "registry_gone"
+
+
+def test_a_registry_deleted_while_its_token_is_minted_leaves_no_trace(
+    registry: Registry, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "_mint", lambda *_args: Registry.objects.all().delete())
+    with pytest.raises(TokenMissing) as caught:
+        tokens.docker_login(registry)
+    assert caught.value.verdict.code == "registry_gone"
 
 
 def test_a_static_registry_is_never_due(organisation: Organisation, alice: User) -> None:

@@ -55,8 +55,15 @@ def test_words_are_scrubbed_and_bounded() -> None:
 def test_words_that_no_database_takes_are_cleaned() -> None:
     made = ladder()
     made.hide("marked-secret")
-    made.failed("login", verdicts.deadline_passed(), words="a\0b\ud800c marked-\0secret")
-    assert made.rungs[2]["words"] == "ab?c ********"
+    made.hide("other\x07 secret")
+    foreign = "a\0b\ud800c\x1b[1m\td\r\ne marked-\0secret"
+    verdict = dataclasses.replace(verdicts.deadline_passed(), cause=foreign, fix="other\x07 secret\0")
+    made.passed("ssh", fact=foreign)
+    made.failed("login", verdict, words=foreign)
+    cleaned = "ab?c[1m\td\ne ********"
+    assert (made.rungs[0]["fact"], made.rungs[2]["words"], made.rungs[2]["cause"]) == (cleaned, cleaned, cleaned)
+    assert made.verdict is not None
+    assert (made.verdict.cause, made.verdict.fix) == (cleaned, "********")
 
 
 def test_the_sentences_have_no_secret_either_whoever_is_quoted_there() -> None:
