@@ -52,7 +52,9 @@ def sync(server_id: str) -> None:
             change = _log_out if login.is_leaving else _log_in
             ladder = change(server, login, began + TASK_SECONDS)
             if (rung := ladder.failed_rung) is not None and rung["name"] == ladder.place:
-                _put_off(server, login, ladder, rung)
+                with transaction.atomic():
+                    if _is_where_it_was(server):
+                        _put_off(server, login, ladder, rung)
     finally:
         turns.give_back(server_id, turn)
         logins.dispatch()
@@ -130,19 +132,16 @@ def _folder(login: Login, what: DockerLogin) -> str:
     return ""
 
 
-def _is_where_it_was(server: Server) -> bool:
-    """Whether the server is still reached as it was when the login began."""
-    return Server.objects.filter(pk=server.pk, host=server.host, port=server.port, user=server.user).exists()
-
-
 def _note_login(login: Login, registry: Registry, what: DockerLogin) -> None:
     held = {"state": Login.State.HELD, "username": what.username, "mark": what.mark, "logged_in_at": timezone.now()}
-    if not _is_where_it_was(login.server):
-        return  # the server was moved meanwhile, and all of its logins are due anew at the new place
-    if not _wanted(login).update(due_at=None, **held, **logins.DONE):
-        # Unticked meanwhile: the row may have done its work before the entry was there.
-        logins.remove_found(server=login.server, host=login.url, folder=login.folder)
-        return
+    with transaction.atomic():
+        if not _is_where_it_was(login.server):
+            _wanted(login).update(due_at=timezone.now())
+            return
+        if not _wanted(login).update(due_at=None, **held, **logins.DONE):
+            # Unticked meanwhile: the row may have done its work before the entry was there.
+            logins.remove_found(server=login.server, host=login.url, folder=login.folder)
+            return
     _catch_up(login, registry)
     alarms.works_again(registry, login.server.name)
 
@@ -150,10 +149,22 @@ def _note_login(login: Login, registry: Registry, what: DockerLogin) -> None:
 def _note_failed_login(login: Login, registry: Registry, ladder: Ladder, rung: Rung) -> None:
     due_at = None if _is_final(ladder.verdict) else timezone.now() + _wait(login)
     changes = {"state": Login.State.FAILED, "due_at": due_at, "failures": login.failures + 1, **_facts(ladder, rung)}
-    if not _wanted(login).update(**changes) or _catch_up(login, registry):
+    with transaction.atomic():
+        if not _is_where_it_was(login.server):
+            _wanted(login).update(due_at=timezone.now())
+            return
+        if not _wanted(login).update(**changes):
+            return
+    if _catch_up(login, registry):
         return
     if login.logged_in_at is not None and rung["name"] == "login":
         alarms.stopped_working(registry, login.server.name, f"{rung['cause']} {rung['fix']}")
+
+
+def _is_where_it_was(server: Server) -> bool:
+    """Whether the server was not moved since it was read, nor is during this transaction; also if it was deleted."""
+    now = Server.objects.select_for_update(no_key=True).filter(pk=server.pk).first()
+    return now is None or (now.host, now.port, now.user) == (server.host, server.port, server.user)
 
 
 def _catch_up(login: Login, registry: Registry) -> bool:

@@ -59,10 +59,12 @@ class Visitor:
         """The ladder of a test once it is over; its address is what the running one polls."""
         end = time.monotonic() + seconds
         page = self.get(path, htmx=True)
-        while "hx-get" in page.text:
+        while page.status == NO_NEWS or "hx-get" in page.text:
             assert time.monotonic() < end, page.text
-            news = self.get(page.match(r'hx-get="([^"]+)"'), htmx=True)
-            page = page if news.status == NO_NEWS else news
+            news = self.get(path, htmx=True)
+            if news.status != NO_NEWS:
+                page = news
+                path = page.match(r'hx-get="([^"]+)"') if "hx-get" in page.text else path
         return page.text
 
     def wait_until(self, path: str, words: str, *, without: str = "", seconds: float = 30) -> Page:

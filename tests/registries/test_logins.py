@@ -18,7 +18,7 @@ from organisations.deletion import StillUsed
 from organisations.models import AuditEntry, Organisation, User
 from registries import credentials, login_sync, logins, saving, tokens
 from registries.models import Alarm, Login, Registry, TokenRefresh
-from servers import docker_config, stages, turns
+from servers import docker_config, ssh, stages, turns, verdicts
 from servers.models import ConfigTurn, Server
 from tests.lab import sshd
 from tests.lab.aws import Aws
@@ -247,6 +247,62 @@ def test_a_server_deleted_while_it_is_logged_in_is_no_trouble(
     while_it_is_done(monkeypatch, Server.objects.all().delete, before=False)
     worker(logins.choose, registry=images, servers=[one])
     assert not Login.objects.exists()
+
+
+def move_server(server: Server, to: Server) -> None:
+    """As the form does."""
+    for column in ("host", "port", "user", "host_key", "ssh_key"):
+        setattr(server, column, getattr(to, column))
+    server.save()
+    logins.follow_moved(server)
+
+
+@pytest.fixture
+def half_done(worker: Worker, images: Registry, bearer_of_bob: Registry, one: Server) -> list[Registry]:
+    """Two registries that are about to be kept on one server."""
+    chosen = [images, bearer_of_bob]
+    for registry in chosen:
+        worker.commit(logins.choose, registry=registry, servers=[one])
+    return chosen
+
+
+@pytest.fixture
+def bearer_of_bob(organisation: Organisation, alice: User, bearer_registry: BearerRegistry) -> Registry:
+    return registry_of(organisation, alice, bearer_registry.host, "Bearer", BOB)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_server_moved_while_it_is_logged_in_is_logged_in_where_it_is_now(
+    worker: Worker,
+    half_done: list[Registry],
+    one: Server,
+    two: Server,
+    server_two: sshd.Server,
+    monkeypatch: pytest.MonkeyPatch,
+    before: bool,
+) -> None:
+    while_it_is_done(monkeypatch, lambda: move_server(one, two), before=before)
+    worker.work()
+    assert set(held_by(server_two)) == {registry.url for registry in half_done}
+    assert set(Login.objects.values_list("state", "due_at")) == {(State.HELD, None)}
+
+
+def test_what_fails_where_a_server_was_says_nothing_of_where_it_is_now(
+    worker: Worker,
+    half_done: list[Registry],
+    one: Server,
+    two: Server,
+    server_two: sshd.Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail() -> None:
+        move_server(one, two)
+        raise ssh.Unreachable(verdicts.deadline_passed())
+
+    while_it_is_done(monkeypatch, fail, before=True)
+    worker.work()
+    assert set(held_by(server_two)) == {registry.url for registry in half_done}
+    assert set(Login.objects.values_list("state", "due_at")) == {(State.HELD, None)}
 
 
 def test_a_server_ticked_again_while_it_is_logged_out_is_logged_in(
