@@ -20,8 +20,8 @@ from registries.models import Login, Registry
 from servers import processes, runs, turns
 from servers.models import ConfigTurn, Server
 
-# A task that nobody has taken up for so long is sent again.
 NAME_LENGTH = 100  # of a registry's name, which a host stands in for
+# A task that nobody has taken up for so long is sent again.
 RESEND_AFTER = dt.timedelta(seconds=20)
 DONE = {"failures": 0, "verdict": "", "cause": "", "fix": "", "words": ""}
 

@@ -102,8 +102,7 @@ def dispatch() -> int:
         # Always the same row, so that two dispatchers take turns: together they would fill each place twice.
         Organisation.objects.select_for_update(no_key=True).order_by("pk").first()
         room = settings.DOKREG_REFRESHES_AT_ONCE - TokenRefresh.objects.filter(state__in=ACTIVE).count()
-        due = list(_healthy().select_related("organisation")[: max(room, 0)])
-        due += _failing().select_related("organisation")[: max(room - len(due), 0)]
+        due = _next_due(max(room, 0))
         for registry in due:
             ask(registry=registry, reason=TokenRefresh.Reason.DUE)
         return len(due)
@@ -176,8 +175,20 @@ def _due() -> Any:
     return _idle().filter(refresh_due_at__lte=timezone.now())
 
 
+def _next_due(room: int) -> list[Registry]:
+    """What gets the free places: one place is for what failed before, the others for that only if nothing else is due.
+
+    So a cloud that hangs takes no places from the others, and what has failed once is not forgotten behind them.
+    """
+    if TokenRefresh.objects.filter(state__in=ACTIVE, registry__refresh_failures__gt=0).exists():
+        due = []
+    else:
+        due = list(_failing().select_related("organisation")[: min(room, 1)])
+    due += _healthy().select_related("organisation")[: room - len(due)]
+    return due or list(_failing().select_related("organisation")[:room])
+
+
 def _healthy() -> Any:
-    """What is due and did not fail before: it comes first, so that a cloud that hangs takes no place from others."""
     return _due().filter(refresh_failures=0)
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from organisations.models import Organisation, User
 from registries import alarms, credentials, logins, saving, testing, tokens
 from registries.models import Alarm, Registry, RegistryTest, TokenRefresh
+from servers.ladder import Ladder
 from servers.models import Server
 from servers.verdicts import Subject, Verdict
 from tests.lab.aws import Aws
@@ -313,3 +314,42 @@ def test_a_secret_works_until_the_day_on_which_it_ends_is_over(images: Registry)
     assert images.secret_ends_at.date() == in_days(0)
     images.secret_ends_on = in_days(-1)
     assert images.is_ended
+
+
+def test_what_the_old_credentials_are_refused_for_is_no_alarm_about_the_new_ones(
+    minting: Registry, aws: Aws, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.revoked.add(KEY)
+    let_it_be_due(minting)
+    row, real = tokens.ask(registry=minting, reason=TokenRefresh.Reason.DUE), tokens._mint
+
+    def mint(*args: Any) -> None:
+        real(*args)
+        changed = Registry.objects.get(pk=minting.pk)
+        changed.account = changed.account | {"access_key_id": OTHER_KEY}
+        saving.save_registry(registry=changed, password="t" * 40, by=alice)
+
+    monkeypatch.setattr(tokens, "_mint", mint)
+    tokens.run(row.pk)
+    row.refresh_from_db()
+    minting.refresh_from_db()
+    assert (row.state, row.verdict) == ("failed", "mint_key_refused")
+    assert (minting.refresh_failures, told()) == (0, [])
+
+
+def test_a_test_that_ends_after_new_credentials_were_saved_says_nothing_of_them(
+    images: Registry, one: Server, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended(images, one)
+    test = testing.ask(registry=images, server=one, asked_by=alice)
+
+    def climb(tried: RegistryTest, ladder: Ladder, _server: Server) -> None:
+        testing._credentials_of_test(tried)
+        ladder.passed(ladder.place)
+        saving.save_registry(registry=Registry.objects.get(pk=images.pk), password="new one", by=alice)
+        ladder.failed("login", Verdict("credentials_refused", "Refused.", "", permanent=True, subject="credentials"))
+
+    monkeypatch.setattr(testing, "_climb", climb)
+    testing.run(test.pk)
+    test.refresh_from_db()
+    assert (test.state, told()) == ("failed", [])

@@ -15,9 +15,11 @@ from registries.models import TestBatch as Batch
 from registries.outcome import Outcome
 from servers import runs, ssh
 from servers.models import Run, Server
+from tests.lab.aws import Aws
 from tests.people import join
 from tests.registries.fleet_rows import AWAY, REFUSED, failed, fill_fleet
 from tests.registries.rows import lab_server, make_registry
+from tests.registries.test_tokens import KEY, make_ecr, refresh
 from tests.servers.rows import make_server
 
 pytestmark = pytest.mark.django_db
@@ -362,6 +364,32 @@ def test_a_dead_server_is_tried_once_and_every_other_test_there_says_so(
         assert "not tried" in test.rungs[0]["fact"]
         assert Standing.objects.get(registry=test.registry).last_test == test
     assert (untried.count(), len(sent)) == (3, batches.PLACES_PER_SERVER)
+
+
+def test_a_dead_server_is_tried_once_for_registries_with_tokens_too(
+    fleet: Organisation, alice: User, sent: list[str], commit: Any
+) -> None:
+    server = Server.objects.all()[0]
+    batch = commit(batches.ask, organisation=fleet, registry=None, server=server, asked_by=alice)
+    values = failed("ssh", "SSH", "ssh_unreachable", AWAY)
+    values["rungs"].insert(0, {"name": "token", "state": "passed", "fact": "works"})
+    end(on_their_way()[0], commit, **values)
+    untried = batch.tests.filter(state=Run.State.FAILED).exclude(pk__in=sent)
+    assert [test.rungs[0]["fact"] for test in untried] == ["works"] * 3
+    assert all("not tried" in test.rungs[1]["fact"] for test in untried)
+
+
+def test_a_batch_asks_no_cloud_that_has_just_refused(organisation: Organisation, alice: User, aws: Aws) -> None:
+    registry = make_ecr(organisation, alice)
+    aws.revoked.add(KEY)
+    refresh(registry)
+    asked = aws.requests
+    batch = batches.ask(
+        organisation=organisation, registry=registry, server=make_server(organisation, "one"), asked_by=alice
+    )
+    testing.run(batch.tests.get().pk)
+    assert batch.tests.get().verdict == "mint_key_refused"
+    assert aws.requests == asked
 
 
 def test_a_dead_server_says_nothing_about_a_registry_that_was_not_tried_there(

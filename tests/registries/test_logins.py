@@ -609,6 +609,20 @@ def test_a_trouble_of_the_server_is_no_alarm_about_the_registry(
     assert told() == []
 
 
+def test_what_is_tried_again_at_once_is_busy(images: Registry, one: Server) -> None:
+    logins.choose(registry=images, servers=[one])
+    Login.objects.update(state=State.FAILED, failures=3, due_at=None, verdict="credentials_refused")
+    logins.retry(images)
+    assert row().is_busy
+
+
+def test_the_name_of_a_host_may_be_longer_than_that_of_a_registry(one: Server) -> None:
+    host = f"{'registry.' * 20}example.com"
+    logins.remove_found(server=one, host=host, folder="")
+    row().full_clean()
+    assert row().url == host
+
+
 def test_a_row_follows_the_name_of_its_registry(
     worker: Worker, images: Registry, one: Server, alice: User, server_one: sshd.Server
 ) -> None:

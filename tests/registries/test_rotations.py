@@ -9,10 +9,11 @@ from django.db import connection
 from django.utils import timezone
 
 from organisations.models import AuditEntry, User
-from registries import batches, logins, rotations, saving, tasks, testing, tokens
+from registries import batches, credentials, logins, rotations, saving, tasks, testing, tokens
 from registries.models import Alarm, Login, Registry, RegistryTest, Rotation, Standing, TokenRefresh
 from registries.models import TestBatch as Batch
 from servers import runs
+from servers import verdicts as host_verdicts
 from servers.models import Server
 from tests.lab import sshd
 from tests.lab.aws import Aws
@@ -638,3 +639,38 @@ def test_what_depends_on_a_registry_is_said_in_a_sentence(
     worker(logins.choose, registry=registry, servers=[])
     assert rotations.dependents(registry) == []
     assert not rotations.is_in_use(registry)
+
+
+# What nobody foresaw
+
+
+def break_down(*_args: object, **_values: object) -> None:
+    raise RuntimeError(NEW)
+
+
+def test_what_breaks_down_while_it_is_prepared_keeps_the_old_ones_and_is_not_tried_again(
+    worker: Worker, registry: Registry, alice: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(credentials, "staged", break_down)
+    rotation = change(worker, registry, alice)
+    assert (rotation.state, rotation.cause) == (State.KEPT, host_verdicts.internal_error().cause)
+    assert "RuntimeError" in caplog.text
+    assert NEW not in caplog.text
+
+
+def test_one_that_cannot_be_settled_keeps_no_secret_of_another(
+    worker: Worker,
+    registry: Registry,
+    alice: User,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    kept = change(worker, registry, alice)
+    Rotation.objects.update(expires_at=timezone.now())
+    other = make_registry(registry.organisation, alice, "Unused")
+    Rotation.objects.create(organisation=other.organisation, registry=other, state=State.TESTING, url=other.url)
+    monkeypatch.setattr(rotations, "_switch", break_down)
+    tasks.sweep_rotations()
+    assert secrets_of(kept) == (False, False)
+    assert "RuntimeError" in caplog.text
+    assert NEW not in caplog.text

@@ -236,6 +236,43 @@ def test_a_revoked_key_stops_the_tries_and_says_so_until_it_is_mended(
     assert not alarms.open_alarms(registry)
 
 
+def test_a_trouble_of_dokreg_itself_is_tried_again(registry: Registry, aws: Aws) -> None:
+    TokenRefresh.objects.all().delete()
+    with connection.cursor() as cursor:  # as with another encryption key
+        cursor.execute("UPDATE registries_registry SET password = %s", [b"no ciphertext"])
+    registry.refresh_from_db()
+    assert refresh(registry).verdict == "secret_unreadable"
+    assert registry.refresh_due_at
+    assert not registry.is_refresh_stopped
+
+
+def test_what_failed_before_has_one_place_and_takes_none_from_what_did_not(
+    due: list[Registry], aws: Aws, settings: Any
+) -> None:
+    settings.DOKREG_REFRESHES_AT_ONCE = 2
+    longest = timezone.now() - dt.timedelta(hours=1)
+    failing = {registry.pk for registry in due[:3]}
+    Registry.objects.filter(pk__in=failing).update(refresh_failures=1, refresh_due_at=longest)
+    tokens.dispatch()
+    given = set(TokenRefresh.objects.filter(state="queued").values_list("registry", flat=True))
+    assert len(given & failing) == 1
+    assert given - failing == {due[3].pk}
+    TokenRefresh.objects.filter(registry=due[3]).delete()
+    tokens.dispatch()  # the one place for what failed is taken
+    queued = TokenRefresh.objects.filter(state="queued")
+    others = queued.exclude(registry__in=given & failing)
+    assert failing.isdisjoint(others.values_list("registry", flat=True))
+
+
+def test_old_refreshes_are_forgotten_but_not_the_last_one(registry: Registry, aws: Aws) -> None:
+    for _ in range(3):
+        let_it_be_due(registry)
+        refresh(registry)
+    TokenRefresh.objects.update(created_at=timezone.now() - tokens.HISTORY - dt.timedelta(days=1))
+    tasks.dispatch_refreshes()
+    assert TokenRefresh.objects.get() == registry.last_refresh
+
+
 def test_a_key_that_was_just_made_is_given_time_to_be_known(registry: Registry, aws: Aws) -> None:
     Registry.objects.update(secret_changed_at=timezone.now())
     aws.revoked.add(KEY)
