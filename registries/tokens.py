@@ -178,14 +178,15 @@ def _due() -> Any:
 def _next_due(room: int) -> list[Registry]:
     """What gets the free places: one place is for what failed before, the others for that only if nothing else is due.
 
-    So a cloud that hangs takes no places from the others, and what has failed once is not forgotten behind them.
+    So a cloud that hangs takes no places from the others, and what has failed once is not forgotten behind them. Where
+    there is one place in all, what did not fail goes first.
     """
-    if TokenRefresh.objects.filter(state__in=ACTIVE, registry__refresh_failures__gt=0).exists():
-        due = []
-    else:
-        due = list(_failing().select_related("organisation")[: min(room, 1)])
-    due += _healthy().select_related("organisation")[: room - len(due)]
-    return due or list(_failing().select_related("organisation")[:room])
+    failing = list(_failing().select_related("organisation")[:room])
+    healthy = list(_healthy().select_related("organisation")[:room])
+    has_its_place = TokenRefresh.objects.filter(state__in=ACTIVE, registry__refresh_failures__gt=0).exists()
+    if healthy and (has_its_place or settings.DOKREG_REFRESHES_AT_ONCE == 1):
+        return healthy
+    return [*failing[: 1 if healthy else room], *healthy][:room]
 
 
 def _healthy() -> Any:

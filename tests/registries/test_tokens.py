@@ -264,6 +264,24 @@ def test_what_failed_before_has_one_place_and_takes_none_from_what_did_not(
     assert failing.isdisjoint(others.values_list("registry", flat=True))
 
 
+@pytest.mark.parametrize(("places", "number"), [(4, 3), (2, 2), (1, 1)])
+def test_where_nothing_else_is_due_what_failed_before_gets_all_places(
+    due: list[Registry], aws: Aws, settings: Any, places: int, number: int
+) -> None:
+    settings.DOKREG_REFRESHES_AT_ONCE = places
+    Registry.objects.exclude(pk__in=[registry.pk for registry in due[:3]]).update(refresh_due_at=None)
+    Registry.objects.filter(pk__in=[registry.pk for registry in due[:3]]).update(refresh_failures=1)
+    assert tokens.dispatch() == number
+
+
+def test_of_one_place_alone_what_failed_before_takes_nothing(due: list[Registry], aws: Aws, settings: Any) -> None:
+    settings.DOKREG_REFRESHES_AT_ONCE = 1
+    longest = timezone.now() - dt.timedelta(hours=1)
+    Registry.objects.exclude(pk=due[1].pk).update(refresh_failures=1, refresh_due_at=longest)
+    tokens.dispatch()
+    assert TokenRefresh.objects.get(state="queued").registry == due[1]
+
+
 def test_old_refreshes_are_forgotten_but_not_the_last_one(registry: Registry, aws: Aws) -> None:
     for _ in range(3):
         let_it_be_due(registry)
