@@ -156,8 +156,7 @@ def _stage(registry: Registry) -> int:
 def _warn_of_end(registry: Registry) -> None:
     """Once at each of the stages."""
     days, stage = _days_left(registry), _stage(registry)
-    when = "today" if days == 0 else f"in {days} day{'s' if days > 1 else ''}" if days > 0 else "in the past"
-    title = f"{registry.name}: the {registry.provider.secret_name.lower()} ends {when}"
+    title = f"{registry.name}: the {_secret_name(registry)} {_when(days)}"
     text = _text_of_end(registry)
     level = Notice.Level.WARNING if days > 0 else Notice.Level.FAILURE
     with transaction.atomic():
@@ -165,6 +164,18 @@ def _warn_of_end(registry: Registry) -> None:
             _tell(registry, title, text, level)
         else:
             _raise(registry, Kind.ENDS_SOON, title, text, stage=stage, level=level)
+
+
+def _secret_name(registry: Registry) -> str:
+    """What ends on the day that was entered, as the form of the registry calls it, in the middle of a sentence."""
+    name = (registry.minting or registry.provider).secret_name or "secret"
+    return name if name[1:2].isupper() else f"{name[:1].lower()}{name[1:]}"
+
+
+def _when(days: int) -> str:
+    if days < 0:
+        return "has ended"
+    return "ends today" if days == 0 else f"ends in {days} day{'s' if days > 1 else ''}"
 
 
 def _text_of_end(registry: Registry) -> str:

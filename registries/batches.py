@@ -221,7 +221,7 @@ def _send(tests: list[RegistryTest]) -> None:
             sent.append(test)
             runs.send(run_registry_test, test)
     # After the locks are gone: it changes registries, which others lock before they come here.
-    transaction.on_commit(lambda: standings.note(sent))
+    transaction.on_commit(lambda: standings.note_what_is_there(sent, standings.note))
 
 
 def _place(rungs: list[Rung]) -> Rung:
@@ -253,4 +253,4 @@ def _end_alike(test: RegistryTest) -> None:
             finished_at=now,
             revision=F("revision") + 1,
         )
-        standings.note_on_servers(alike)
+        transaction.on_commit(lambda: standings.note_what_is_there(alike, standings.note_on_servers))

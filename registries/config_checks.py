@@ -28,7 +28,7 @@ Finding = dict[str, Any]
 def ask(*, server: Server, asked_by: User, adopts: dict[str, str] | None = None) -> ConfigCheck:
     """Queue a look into a server's config, or answer the one that is under way: there is never more than one.
 
-    `adopts` names the host and folder of one login that goes into a draft.
+    `adopts` names the host and folder of one login that goes into a draft; a check that was under way does without.
     """
     from registries.tasks import run_config_check
 
@@ -87,6 +87,14 @@ def _climb(check: ConfigCheck, server: Server, ladder: Ladder) -> dict[str, Any]
     adopted = next((login for login in found if _is(login, check.adopts)), None)
     findings = compare(server, found)
     draft = _draft(check, check.asked_by, adopted) if adopted is not None and check.asked_by is not None else None
+    if draft is not None:
+        audit.record(
+            "adopted a login",
+            server,
+            actor=check.asked_by,
+            registry=check.adopts["host"],
+            folder=check.adopts["folder"],
+        )
     ladder.passed("config", fact=_number_of(findings))
     return {"findings": findings[:MOST_FINDINGS], "draft": draft}
 

@@ -98,7 +98,7 @@ def take(registry: Registry, *, secret_is_new: bool) -> None:
     what = stored(registry)
     if secret_is_new or what.method:
         registry.secret_changed_at = now
-    registry.secret_fact = _fact(what)
+    registry.secret_fact = _fact(what)[: Registry._meta.get_field("secret_fact").max_length]
     registry.credentials_mark = what.mark
     registry.login_mark = "" if what.method else what.as_it_is.mark
     registry.token = registry.token_issued_at = registry.token_expires_at = None

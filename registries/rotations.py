@@ -175,6 +175,8 @@ def switch_anyway(rotation: Rotation, *, by: User) -> bool:
 def sweep() -> None:
     """Send again what nobody took up, settle what nobody settled, wipe what was kept long enough."""
     now = timezone.now()
+    for rotation in Rotation.objects.filter(state=State.STAGED, created_at__lt=now - runs.GIVE_UP_AFTER):
+        _keep_old(rotation, host_verdicts.internal_error())  # each worker that took it up died, or broke down
     stuck = Rotation.objects.filter(state=State.STAGED, created_at__lt=now - runs.RESEND_AFTER)
     for rotation in stuck.filter(Q(sent_at=None) | Q(sent_at__lte=now - RESEND_AFTER)):
         _send(rotation)

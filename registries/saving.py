@@ -83,6 +83,8 @@ def delete_registry(*, registry: Registry) -> None:
     """Delete a registry with its history, and log its servers out; raises organisations.deletion.StillUsed."""
     with transaction.atomic():
         Registry.objects.select_for_update().filter(pk=registry.pk).first()
+        # Before its tests, as by everybody who locks both.
+        list(registry.batches.select_for_update().order_by("created_at", "pk"))
         rotations.end_all(registry)
         logins.release(registry)
         delete_unless_used(registry)

@@ -81,16 +81,6 @@ def type_name(public_key: str) -> str:
     return "RSA" if kind == "ssh-rsa" else "ECDSA" if kind.startswith("ecdsa-") else "Ed25519"
 
 
-def read_public_key(line: str) -> str:
-    """`type base64` of an OpenSSH public line without its comment; raises BadKey for anything else."""
-    words = line.split()
-    try:
-        serialization.load_ssh_public_key(" ".join(words[:2]).encode())
-    except (ValueError, UnsupportedAlgorithm, binascii.Error) as error:
-        raise BadKey("This is no OpenSSH public key line (such as “ssh-ed25519 AAAA…”).") from error
-    return " ".join(words[:2])
-
-
 def _refuse_what_is_no_private_key(text: str) -> None:
     first = text.split("\n", 1)[0]
     if not text.strip():

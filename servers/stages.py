@@ -14,7 +14,7 @@ from dokreg.ids import new_id
 from servers import ssh, verdicts
 
 TEST_DEADLINE = 60.0
-# When a task stops working: the workers' own limits (100 s, then 120 s) end what goes on, wherever it is. Of what
+# When a task stops working: the workers' own limits (150 s, then 170 s) end what goes on, wherever it is. Of what
 # may take long, each part gets what is left of this.
 TASK_SECONDS = 85.0
 

@@ -19,6 +19,8 @@ _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 _DOMAIN = re.compile(
     r"(?=.{3,253}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+", re.IGNORECASE | re.ASCII
 )
+# As Entra makes them: three characters, a digit and "Q~" before the rest.
+_CLIENT_SECRET = re.compile(r"[\w~.-]{3}\dQ~[\w~.-]{31,34}", re.ASCII)
 _HOST = re.compile(r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)\.azurecr\.(?P<cloud>io|cn|us|de)")
 # By "National clouds" in the documentation of the Microsoft identity platform.
 _LOGIN_URLS = {"cn": "https://login.partner.microsoftonline.cn", "us": "https://login.microsoftonline.us"}
@@ -68,6 +70,9 @@ class ServicePrincipal(CloudMethod):
         if not _GUID.fullmatch(client_id):
             wrong["client_id"] = "An application id looks like 11111111-2222-3333-4444-555555555555."
         return wrong
+
+    def is_secret(self, text: str) -> bool:
+        return _CLIENT_SECRET.fullmatch(text.strip()) is not None
 
     def check_secret(self, *, account: Account, secret: str) -> str | None:
         if _GUID.fullmatch(secret.strip()):

@@ -108,7 +108,6 @@ def show_detail(
         "history": registry.tests.filter(sent_at__isnull=False).select_related("asked_by", "organisation")[:HISTORY],
         "users": used_by(registry),
         "entries": audit.entries_of(registry) if may_audit else [],
-        "secret_url": registry.provider.secret_url(registry.url),
         "alarms": alarms.open_alarms(registry),
         "rotation": rotations.to_show(registry),
         "dependents": rotations.dependents(registry),

@@ -7,6 +7,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseClientRefresh
 
 from organisations import audit
 from organisations.access import OrganisationRequest, requires
@@ -95,8 +96,11 @@ def adopt(request: OrganisationRequest, server_id: str) -> HttpResponse:
     known = Registry.objects.of(request.organisation).filter(pk=request.POST.get("registry", "")).first()
     if known is not None:
         return _tick(request, server, known)
-    audit.record("adopted a login", server, actor=request.user, registry=place["host"], folder=place["folder"])
-    return _shown(request, config_checks.ask(server=server, asked_by=request.user, adopts=place))
+    check = config_checks.ask(server=server, asked_by=request.user, adopts=place)
+    if (check.adopts, check.asked_by) == (place, request.user):
+        return _shown(request, check)
+    messages.warning(request, f"A check of {server.name} is under way. Press Adopt again once it is over.")
+    return HttpResponseClientRefresh() if request.htmx else see_other(_address(server))
 
 
 @require_POST

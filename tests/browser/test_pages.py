@@ -301,7 +301,7 @@ def test_a_problem_of_the_fleet_is_named_on_a_phone(open_page: Opener, places: P
         expect(rung(page, "Login")).to_have_attribute("data-state", "failed")
 
 
-def test_the_heads_of_the_matrix_stay_in_view(open_page: Opener, places: Places) -> None:
+def test_the_fleet_shows_problems_alone_where_asked(open_page: Opener, places: Places) -> None:
     with open_page(viewport={"width": 800, "height": 400}) as (page, _watch):
         page.goto(places["the fleet"])
         page.get_by_role("checkbox", name="Only problems").check()

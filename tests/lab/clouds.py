@@ -93,9 +93,6 @@ class Cloud:
         with self._lock:
             return list(self._ends)
 
-    def end_all_tokens(self) -> None:
-        self._ends.clear()
-
     @contextlib.contextmanager
     def having(self, **changes: Any) -> Iterator[None]:
         """Change fields while the block runs: `cloud.having(hangs=True)`."""

@@ -307,6 +307,15 @@ def test_the_same_end_is_not_told_anew(images: Registry, alice: User) -> None:
     assert warned(images) == ["in 2 days"]
 
 
+def test_the_end_of_a_key_that_mints_is_told_by_its_own_name(minting: Registry, alice: User) -> None:
+    for days in (2, -1):
+        save(minting, alice, None, secret_ends_on=in_days(days))
+        alarms.watch()
+    assert told()[-2:] == [
+        "Images: the secret access key ends in 2 days", "Images: the secret access key has ended",
+    ]  # fmt: skip
+
+
 def test_a_secret_works_until_the_day_on_which_it_ends_is_over(images: Registry) -> None:
     images.secret_ends_on = in_days(0)
     assert not images.is_ended

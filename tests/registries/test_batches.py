@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from organisations.models import AuditEntry, Organisation, Role, User
-from registries import batches, credentials, tasks, testing
+from registries import batches, credentials, standings, tasks, testing
 from registries.models import Registry, RegistryTest, Standing
 from registries.models import TestBatch as Batch
 from registries.outcome import Outcome
@@ -213,7 +213,7 @@ def test_a_pump_costs_a_handful_of_queries(
 ) -> None:
     commit(everything, fleet, alice)
     RegistryTest.objects.filter(pk=sent[0]).update(state=Run.State.PASSED)
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(13):
         commit(batches.pump)
     assert len(sent) == PLACES + 1
 
@@ -257,6 +257,23 @@ def test_a_registry_counts_what_was_sent_and_not_what_is_planned(
     commit(batches.pump)
     assert set(Standing.objects.values_list("last_test", flat=True)) == set(sent)
     assert set(Registry.objects.exclude(last_test=None).values_list("last_test", flat=True)) <= set(sent)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_deleted_before_it_is_noted_keeps_nothing_else_from_being_noted(
+    organisation: Organisation, alice: User, sent: list[str]
+) -> None:
+    registry, gone, stays = (
+        make_registry(organisation, alice),
+        make_server(organisation),
+        make_server(organisation, "b"),
+    )
+    tests = [testing.planned(registry=registry, server=server, asked_by=alice) for server in (gone, stays)]
+    RegistryTest.objects.bulk_create(tests)
+    Server.objects.filter(pk=gone.pk).delete()
+    standings.note_what_is_there(tests, standings.note)
+    assert Standing.objects.get().server == stays
+    assert Registry.objects.get().last_test == tests[1]
 
 
 def test_a_click_counts_for_the_matrix_too(organisation: Organisation, alice: User, sent: list[str]) -> None:

@@ -337,6 +337,8 @@ def test_adopting_makes_a_draft_for_this_person_alone(
     shown = {name: mine.values[name] for name in ("url", "username", "kind")}
     assert shown == {"url": bearer_registry.host, "username": "bob", "kind": "generic"}
     assert "one" in mine.values["note"]
+    entry = AuditEntry.objects.get(event="adopted a login")
+    assert (entry.actor, entry.additional_data["registry"]) == (alice, bearer_registry.host)
     assert saving.draft_of(organisation=organisation, by=bob, draft_id=found.draft.pk) is None
 
 
@@ -377,6 +379,7 @@ def test_what_is_not_there_any_more_cannot_be_adopted(worker: Worker, one: Serve
     found = check(worker, one, alice, host="ghcr.io", folder="")
     assert (found.state, found.draft) == ("passed", None)
     assert not Draft.objects.exists()
+    assert not AuditEntry.objects.filter(event="adopted a login").exists()
 
 
 def test_removing_logs_out_for_real(

@@ -1,12 +1,15 @@
 """Who may do what with logins, batches and their servers; and what follows when rows go or move another way."""
 
+import datetime as dt
+
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from organisations.models import AuditEntry, Organisation, User
 from registries import logins, rotations, saving
-from registries.models import Login, Registry, Rotation
+from registries.models import ConfigCheck, Login, Registry, Rotation
 from registries.models import TestBatch as Batch
 from servers import hosts
 from servers.models import Server
@@ -96,10 +99,20 @@ def test_nobody_cancels_the_tests_of_a_rotation(
     rotations.discard(rotation)
 
 
-def test_adopting_is_in_the_trail_with_its_host(server: Server, alice: User, client_of: ClientOf) -> None:
-    client_of(alice).post(address("registries:login_adopt", server_id=server.pk), {"host": "ghcr.io", "folder": ""})
-    entry = AuditEntry.objects.get(event="adopted a login")
-    assert (entry.actor, entry.additional_data["registry"]) == (alice, "ghcr.io")
+def test_adopting_while_a_check_is_under_way_is_asked_for_again(server: Server, client: Client) -> None:
+    path, place = address("registries:login_adopt", server_id=server.pk), {"host": "ghcr.io", "folder": ""}
+    client.post(address("registries:config_check", server_id=server.pk))
+    assert "Press Adopt again" in client.post(path, place, follow=True).content.decode()
+    assert client.post(path, place, headers={"HX-Request": "true"}).headers["HX-Refresh"] == "true"
+    assert ConfigCheck.objects.get().adopts == {}
+    assert not AuditEntry.objects.filter(event="adopted a login").exists()
+
+
+def test_adopting_twice_is_adopting_once(server: Server, client: Client) -> None:
+    for _ in range(2):
+        page = client.post(address("registries:login_adopt", server_id=server.pk), {"host": "ghcr.io", "folder": ""})
+        assert page.status_code == 303
+    assert ConfigCheck.objects.get().adopts == {"host": "ghcr.io", "folder": ""}
 
 
 @pytest.fixture
@@ -130,12 +143,24 @@ def test_a_rotation_that_failed_is_shown_until_the_next_change(
         url=registry.url,
         state=Rotation.State.KEPT,
         cause="It was refused.",
-    )
+    )  # its secret is wiped
     page = client.get(registry.get_absolute_url()).content.decode()
     assert "It was refused." in page
     assert "Switch all the same" not in page
     saving.save_registry(registry=registry, password="another", by=alice)
     assert "It was refused." not in client.get(registry.get_absolute_url()).content.decode()
+
+
+def test_what_could_not_even_be_tested_can_be_switched_to_all_the_same(
+    organisation: Organisation, registry: Registry, client: Client
+) -> None:
+    rotation = Rotation(organisation=organisation, registry=registry, url=registry.url, cause="No cloud answered.")
+    rotation.password, rotation.state = "new", Rotation.State.KEPT
+    rotation.expires_at = timezone.now() + dt.timedelta(hours=1)
+    rotation.save()
+    page = client.get(registry.get_absolute_url()).content.decode()
+    assert "The new ones are kept until" in page
+    assert "Switch all the same" in page
 
 
 def test_a_registry_that_was_deleted_meanwhile_is_not_made_anew(registry: Registry, alice: User) -> None:

@@ -324,4 +324,6 @@ def test_the_id_of_a_client_secret_is_refused() -> None:
     method = method_of("acr", "service_principal")
     assert "the id of a client secret" in (method.check_secret(account={}, secret=CLIENT_ID) or "")
     assert method.check_secret(account={}, secret="abc8Q~value") is None
+    assert method.is_secret(f" abc8Q~{'v' * 34} ")
+    assert not method.is_secret(CLIENT_ID)
     assert method.describe(account={"client_id": CLIENT_ID}, secret="abc8Q~value") == f"Application {CLIENT_ID}"

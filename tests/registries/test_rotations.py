@@ -495,6 +495,17 @@ def test_a_worker_that_died_while_preparing_is_followed_by_another(
     assert Rotation.objects.get().state == State.SWITCHED
 
 
+def test_what_no_worker_can_prepare_keeps_the_old_ones(worker: Worker, registry: Registry, alice: User) -> None:
+    worker.commit(save, registry, alice)
+    worker.lose_all()
+    long_ago = timezone.now() - runs.GIVE_UP_AFTER - dt.timedelta(seconds=1)
+    Rotation.objects.update(created_at=long_ago, sent_at=timezone.now())
+    worker()
+    rotation = Rotation.objects.get()
+    assert (rotation.state, rotation.cause) == (State.KEPT, host_verdicts.internal_error().cause)
+    assert rotation.expires_at is not None
+
+
 def test_while_somebody_prepares_nobody_else_does(worker: Worker, registry: Registry, alice: User) -> None:
     rotation = worker.commit(save, registry, alice)
     Rotation.objects.update(sent_at=timezone.now())
