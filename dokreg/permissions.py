@@ -29,12 +29,31 @@ class PermissionGroup:
 
 GROUPS = (
     PermissionGroup(
+        "Projects",
+        (
+            Permission("applications.add_project", "Add"),
+            Permission("applications.change_project", "Rename"),
+            Permission("applications.delete_project", "Delete"),
+        ),
+    ),
+    PermissionGroup(
+        "Applications",
+        (
+            Permission("applications.view_application", "See, with their projects"),
+            Permission("applications.add_application", "Add"),
+            Permission("applications.change_application", "Change, and read their environment"),
+            Permission("applications.delete_application", "Delete"),
+            Permission("applications.deploy_application", "Deploy, roll back, start and stop"),
+        ),
+    ),
+    PermissionGroup(
         "Registries",
         (
             Permission("registries.view_registry", "See and test"),
             Permission("registries.add_registry", "Add"),
             Permission("registries.change_registry", "Change"),
             Permission("registries.delete_registry", "Delete"),
+            Permission("registries.use_registry", "Use for applications"),
         ),
     ),
     PermissionGroup(
@@ -86,7 +105,7 @@ ALL = frozenset(permission.name for group in GROUPS for permission in group.perm
 VIEW = frozenset(name for name in ALL if name.split(".")[1].startswith("view_"))
 READ_ONLY = VIEW - {"organisations.view_auditentry"}
 EVERYDAY = READ_ONLY | {
-    name for name in ALL if name.startswith(("registries.", "servers.")) and ".delete_" not in name
+    name for name in ALL if name.startswith(("applications.", "registries.", "servers.")) and ".delete_" not in name
 } - {"servers.trust_server"}
 
 

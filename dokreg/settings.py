@@ -48,6 +48,9 @@ DOKREG_LOCAL_DOCKER = _env.parse("DOKREG_LOCAL_DOCKER", as_bool, "true")
 DOKREG_TESTS_AT_ONCE = _env.parse("DOKREG_TESTS_AT_ONCE", as_count, "8")
 DOKREG_REFRESHES_AT_ONCE = _env.parse("DOKREG_REFRESHES_AT_ONCE", as_count, "4")
 DOKREG_LOGINS_AT_ONCE = _env.parse("DOKREG_LOGINS_AT_ONCE", as_count, "4")
+DOKREG_DEPLOYMENTS_AT_ONCE = _env.parse("DOKREG_DEPLOYMENTS_AT_ONCE", as_count, "8")
+# From the first rung to the last, a pull of many gigabytes included.
+DOKREG_DEPLOYMENT_SECONDS = _env.parse("DOKREG_DEPLOYMENT_MINUTES", as_count, "30") * 60
 DOKREG_DELIVERIES_AT_ONCE = _env.parse("DOKREG_DELIVERIES_AT_ONCE", as_count, "2")  # each is a process of its own
 
 # Where tokens are minted; empty: the cloud's own address, which depends on the registry's host
@@ -140,6 +143,7 @@ INSTALLED_APPS = [
     "organisations",
     "servers",
     "registries",
+    "applications",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -280,6 +284,8 @@ CELERY_TASK_ROUTES = {
         ("registries", "run_config_check"),
         ("registries", "sync_logins"),
         ("registries", "tidy_after"),
+        ("applications", "run_deployment"),
+        ("applications", "run_container_look"),
     )
 }
 # More than the longest task takes (a token, a login and a pull right, each with its deadline), less than the broker's

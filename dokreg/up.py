@@ -34,7 +34,7 @@ SOCKET_PATH_LIMIT = 107
 PR_SET_PDEATHSIG = 1
 WEB_THREADS = 16
 # More than the settings let run in the background at once: a click finds a free one.
-WORKER_THREADS = 20
+WORKER_THREADS = 28
 
 
 class CannotStart(Exception):

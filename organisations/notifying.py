@@ -19,7 +19,7 @@ from django.utils.text import Truncator
 from kombu.exceptions import OperationalError
 
 from dokreg.ids import new_id
-from organisations import audit, sending
+from organisations import audit, dispatching, sending
 from organisations.models import Organisation, User
 from organisations.notification_models import Delivery, Notice, NotificationChannel
 
@@ -115,8 +115,7 @@ def dispatch() -> None:
     if not waiting.exists():
         return
     with transaction.atomic():
-        # Always the same row, so that two dispatchers take turns: together they would fill each place twice.
-        Organisation.objects.select_for_update(no_key=True).order_by("pk").first()
+        dispatching.take_turns()
         on_their_way = due.filter(handed_over_at__gt=now - HAND_OVER_AGAIN_AFTER)
         being_sent = Delivery.objects.filter(state=State.SENDING, lease_until__gt=now)
         room = settings.DOKREG_DELIVERIES_AT_ONCE - on_their_way.count() - being_sent.count()

@@ -151,14 +151,15 @@ def _climb(test: RegistryTest, ladder: Ladder, server: Server | None) -> None:
     if server is None and (verdict := _refusal_of_own_host(login.registry)):
         ladder.failed(ladder.current, verdict)
         return
-    climber = _Climber(ladder, host, kinds.get(what.kind), login)
+    with_trial = not kinds.get(what.kind).proves_password(login.registry)
+    climber = LoginClimber(ladder, host, kinds.get(what.kind), login, with_trial=with_trial)
     docker.login(
         host,
         run_id=test.pk,
         registry=login.registry,
         username=login.username,
         password=login.password,
-        with_trial=not kinds.get(what.kind).proves_password(login.registry),
+        with_trial=with_trial,
         on_stage=climber.climb,
     )
     if test.image and not ladder.has_failed:
@@ -245,11 +246,12 @@ def _refusal_of_own_host(registry: str) -> Verdict | None:
     return None
 
 
-class _Climber:
+class LoginClimber:
     """Turns the stages of the login script into rungs."""
 
-    def __init__(self, ladder: Ladder, host: Host, kind: Kind, login: DockerLogin) -> None:
+    def __init__(self, ladder: Ladder, host: Host, kind: Kind, login: DockerLogin, *, with_trial: bool) -> None:
         self.ladder, self.host, self.kind, self.docker_login = ladder, host, kind, login
+        self.with_trial = with_trial
         self.login_milliseconds = 0
 
     def climb(self, stage: Stage) -> None:
@@ -276,7 +278,7 @@ class _Climber:
                 user=self.host.user,
             )
             self.ladder.failed("login", verdict, words=words, milliseconds=stage.milliseconds)
-        elif self.kind.proves_password(self.docker_login.registry):
+        elif not self.with_trial:
             self._passed()
 
     def _trial(self, stage: Stage) -> None:
@@ -299,7 +301,7 @@ def _check_pull(image: str, ladder: Ladder, host: Host, what: Credentials, login
             host,
             reference=reference,
             registry=login.registry,
-            username=login.username or login.password,
+            username=login.username,
             password=login.password,
         )
     except PullRefused as refused:

@@ -21,8 +21,8 @@ from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from dokreg.backoff import pause
-from organisations import audit
-from organisations.models import Organisation, User
+from organisations import audit, dispatching
+from organisations.models import User
 from registries import alarms, credentials, logins, verdicts
 from registries.credentials import DockerLogin
 from registries.kinds.methods import MINT_DEADLINE, Minted, MintFailed
@@ -99,8 +99,7 @@ def dispatch() -> int:
     if not _due().exists():
         return 0
     with transaction.atomic():
-        # Always the same row, so that two dispatchers take turns: together they would fill each place twice.
-        Organisation.objects.select_for_update(no_key=True).order_by("pk").first()
+        dispatching.take_turns()
         room = settings.DOKREG_REFRESHES_AT_ONCE - TokenRefresh.objects.filter(state__in=ACTIVE).count()
         due = _next_due(max(room, 0))
         for registry in due:

@@ -74,6 +74,7 @@ _TIDY = r"""
     IFS= read -r RUN || exit 96; rm -rf "/dev/shm/dokreg.$RUN."???????? "${TMPDIR:-/tmp}/dokreg.$RUN."????????;
 """
 PROBE_SCRIPT = one_line(PROLOGUE + PROBE + _DISK)
+REACH_SCRIPT = one_line(PROLOGUE + PROBE)
 LOGIN_SCRIPT = one_line(PROLOGUE + PROBE + LOGIN)
 TIDY_SCRIPT = one_line(_TIDY)
 TIDY_DEADLINE = 5.0
@@ -88,6 +89,8 @@ class Channel(Protocol):
     def sendall(self, data: bytes, /) -> None: ...
 
     def recv(self, size: int, /) -> bytes: ...
+
+    def settimeout(self, timeout: float | None, /) -> None: ...
 
 
 class Host(Protocol):
@@ -205,6 +208,11 @@ def target_of(server: Server) -> ssh.Target:
 def probe(host: Host, *, on_stage: OnStage) -> None:
     """Stages `shell`, `cli`, `daemon` (with the answer of `docker version`) and `disk`; raises ssh.SSHProblem."""
     run_stages(host, PROBE_SCRIPT, lines=[], on_stage=on_stage)
+
+
+def reach(host: Host, *, on_stage: OnStage) -> None:
+    """Stages `shell`, `cli` and `daemon`; raises ssh.SSHProblem."""
+    run_stages(host, REACH_SCRIPT, lines=[], on_stage=on_stage)
 
 
 def login(

@@ -58,7 +58,18 @@ def claimed() -> dict[str, Any]:
 def save_rungs(run: Run, rungs: list[Rung]) -> None:
     """Write the ladder as it stands, if the run is still this worker's."""
     run.rungs = rungs
-    _mine(run).update(rungs=rungs, revision=F("revision") + 1, lease_until=timezone.now() + LEASE)
+    write(run, rungs=rungs)
+
+
+def write(run: Run, **columns: Any) -> bool:
+    """Write columns and let the lease begin anew; False if the run is not this worker's any more."""
+    later = timezone.now() + LEASE
+    return bool(_mine(run).update(**columns, revision=F("revision") + 1, lease_until=later))
+
+
+def prolong(run: Run) -> bool:
+    """Let the lease begin anew; there is no news. False if the run is not this worker's any more."""
+    return bool(_mine(run).update(lease_until=timezone.now() + LEASE))
 
 
 def saver(run: Run, *, every: float) -> Callable[[list[Rung]], None]:
@@ -78,9 +89,12 @@ def saver(run: Run, *, every: float) -> Callable[[list[Rung]], None]:
     return save
 
 
-def finish(run: Run, verdict: Verdict | None, *, failed: bool, **also: Any) -> bool:
-    """End the run; `also` are columns to write with it. False if it was taken away meanwhile (swept as lost)."""
-    run.state = Run.State.FAILED if failed else Run.State.PASSED
+def finish(run: Run, verdict: Verdict | None, *, failed: bool, state: str = "", **also: Any) -> bool:
+    """End the run; `also` are columns to write with it. False if it was taken away meanwhile (swept as lost).
+
+    `state` is for an end that is neither.
+    """
+    run.state = state or (Run.State.FAILED if failed else run.SUCCESS)
     run.verdict = verdict.code if verdict else ""
     run.finished_at = timezone.now()
     changed = _mine(run).update(

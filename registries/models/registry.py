@@ -80,6 +80,7 @@ class Registry(OwnedByOrganisation):
     class Meta:
         verbose_name_plural = "registries"
         ordering = ["name"]
+        permissions = [("use_registry", "Can use a registry for applications")]
         constraints = [
             models.UniqueConstraint(
                 fields=["organisation", "name"],

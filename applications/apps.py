@@ -1,0 +1,30 @@
+from django.apps import AppConfig
+
+
+class ApplicationsConfig(AppConfig):
+    name = "applications"
+
+    def ready(self) -> None:
+        from auditlog.registry import auditlog
+
+        from applications.models import Application, Project
+        from organisations import audit_words
+
+        auditlog.register(Project, include_fields=["name", "description"])
+        auditlog.register(
+            Application,
+            include_fields=[
+                "name", "project", "server", "registry", "image", "container_name", "ports", "volumes", "command",
+                "environment_names", "environment_changed_at", "restart_policy", "network", "health_command",
+                "memory_mb", "cpus", "order", "webhook_changed_at", "poll_minutes",
+            ],
+        )  # fmt: skip
+        for field in ("ports", "volumes", "command", "environment_names"):
+            audit_words.register_words(Application, field, _list_in_words)
+
+
+def _list_in_words(text: str) -> str:
+    """A list as people write it, as far as it can be read."""
+    from applications.container_settings import in_words
+
+    return in_words(text)

@@ -1,0 +1,105 @@
+"""Looking at an application's container: its state and its last lines, asked for by a page and fetched by a worker."""
+
+import datetime as dt
+
+from django.db import transaction
+from django.utils import timezone
+
+from applications import container, containers, verdicts
+from applications.models import Application, ContainerLook
+from dokreg.encryption import SecretUnreadable
+from organisations.models import User
+from servers import docker, engine, runs
+from servers import verdicts as host_verdicts
+from servers.engine import EngineGone, EngineRefused
+from servers.ladder import RECOGNISED_IN_SENTENCES, Ladder, clean
+from servers.models import Server
+from servers.stages import Stage
+from servers.testing import climb_all
+
+STEPS = (("ssh", "SSH"), ("container", "Container"))
+LINES = 200
+KEPT = dt.timedelta(hours=1)
+DEADLINE = 30.0
+
+
+def ask(*, application: Application, asked_by: User | None) -> ContainerLook:
+    """Queue a look; the one that is under way, if there is one."""
+    from applications.tasks import run_container_look
+
+    with transaction.atomic():
+        under_way = application.looks.filter(state__in=(ContainerLook.State.QUEUED, ContainerLook.State.RUNNING))
+        if (found := under_way.first()) is not None:
+            return found
+        look = ContainerLook(organisation_id=application.organisation_id, application=application, asked_by=asked_by)
+        look.rungs = Ladder(STEPS, save=lambda _rungs: None).rungs
+        look.save()
+        runs.send(run_container_look, look)
+    return look
+
+
+def run(look_id: str) -> None:
+    """Run a queued look; leaves quietly if it is gone, or another worker has it."""
+    look = runs.claim(ContainerLook, look_id)
+    if look is None:
+        return
+    application = Application.objects.select_related("server__ssh_key", "serving__server__ssh_key").get(
+        pk=look.application_id
+    )
+    server = application.container_server
+    ladder = Ladder(STEPS, save=lambda rungs: setattr(look, "rungs", rungs))
+    climb_all(ladder, server, lambda: _look(look, application, server, ladder))
+    runs.finish(look, ladder.verdict, failed=ladder.has_failed, answer=look.answer, log=look.log)
+
+
+def prune() -> None:
+    """Forget looks of a while ago; the next page asks anew."""
+    ContainerLook.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
+
+
+def _look(look: ContainerLook, application: Application, server: Server, ladder: Ladder) -> None:
+    try:
+        with engine.connect(docker.host_of(server), deadline=DEADLINE) as daemon:
+            found = containers.of_application(daemon, application.pk)
+            ladder.passed("ssh")
+            ladder.start("container")
+            if not found:
+                ladder.failed("container", verdicts.container_missing(server=server.name))
+                return
+            inspected = containers.inspect(daemon, found[0].id)
+            look.answer = containers.facts(inspected) if inspected else {}
+            look.log = clean(containers.last_lines(daemon, found[0].id, lines=LINES), _secrets_of(application))
+    except EngineRefused as error:
+        ladder.failed(ladder.current, verdicts.of_engine(error.words, server=server.name), words=error.words)
+    except EngineGone:
+        _explain(server, ladder)
+    else:
+        ladder.passed("container", fact=str(look.answer.get("status", "")))
+
+
+def _secrets_of(application: Application) -> list[str]:
+    """Values that an application may have written into its own log."""
+    try:
+        values = container.environment_of(application).values()
+    except SecretUnreadable:
+        return []
+    return [value for value in values if len(value.strip()) >= RECOGNISED_IN_SENTENCES]
+
+
+def _explain(server: Server, ladder: Ladder) -> None:
+    """The daemon gave no answer: the CLI says why."""
+    problem: list[tuple[host_verdicts.Verdict, str]] = []
+
+    def on_stage(stage: Stage) -> None:
+        if stage.status != 0 and not problem:
+            output = stage.output
+            verdict = (
+                host_verdicts.of_cli(output, stage.status, server=server.name)
+                if stage.name == "cli"
+                else host_verdicts.of_daemon(output, stage.status, server=server.name, user=server.user)
+            )
+            problem.append((verdict, docker.without_answer(output)))
+
+    docker.reach(docker.host_of(server), on_stage=on_stage)
+    verdict, words = problem[0] if problem else (host_verdicts.connection_lost(address=server.address), "")
+    ladder.failed(ladder.current, verdict, words=words)

@@ -1,0 +1,93 @@
+"""Putting a server right after a deployment that did not come to its end, whoever ended it.
+
+Before a deployment stops anything, its row names the containers that were there (`replaces`), and that there may be
+something to tidy (`to_tidy`). Of that alone follows what is done here, so that it can be done twice, and by another
+worker: if one of the containers of before is still there, what ran of them runs again and the new one goes; if none is
+left, the new one had taken over, and stays.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+
+from applications import containers
+from applications.containers import Container
+from applications.models import Application, Deployment
+from dokreg.encryption import SecretUnreadable
+from servers import docker, engine, ssh
+from servers.docker import Host
+from servers.engine import Engine, EngineGone, EngineRefused
+
+log = logging.getLogger(__name__)
+Say = Callable[[str], None]
+PAUSES = (0.0, 2.0, 5.0)  # seconds before each try of the worker that failed; after that the sweep has it
+DEADLINE = 60.0
+
+
+def put_back(deployment: Deployment, *, say: Say) -> bool:
+    """Put the server right now; False if that has to be tried again later."""
+    if deployment.server is None:
+        return True  # it was deleted here, and is not ours any more
+    for pause in PAUSES:
+        time.sleep(pause)
+        try:
+            with engine.connect(docker.host_of(deployment.server), deadline=DEADLINE) as daemon:
+                restore(daemon, deployment, say=say)
+        except (ssh.Unreachable, ssh.CommandFailed, EngineGone):
+            continue
+        except (ssh.Refused, EngineRefused, SecretUnreadable) as error:
+            log.warning("What ran before %s could not be put back: %s", deployment.pk, type(error).__name__)
+            return False
+        return True
+    return False
+
+
+def tidy_leftovers(daemon: Engine, application: Application, *, say: Say) -> None:
+    """What earlier deployments left on this server, before the next one begins."""
+    for deployment in _unfinished(application):
+        say(f"Putting right what the deployment of {deployment.created_at:%H:%M:%S} left")
+        restore(daemon, deployment, say=say)
+        Deployment.objects.filter(pk=deployment.pk).update(to_tidy=False)
+
+
+def tidy_all(host: Host, application: Application, *, say: Say) -> None:
+    """The same for a worker that does nothing else; also the folders of logins that were cut off."""
+    left = list(_unfinished(application))
+    for deployment in left:
+        docker.tidy(host, run_id=deployment.pk)
+    if left:
+        with engine.connect(host, deadline=DEADLINE) as daemon:
+            tidy_leftovers(daemon, application, say=say)
+
+
+def restore(daemon: Engine, deployment: Deployment, *, say: Say) -> None:
+    """See above. Raises EngineRefused, EngineGone."""
+    found = containers.of_application(daemon, deployment.application_id)
+    new = [one for one in found if one.deployment == deployment.pk]
+    before = {entry["id"]: entry["ran"] for entry in deployment.replaces}
+    there = [one for one in found if one.id in before]
+    if before and not there and new:
+        _let_take_over(daemon, deployment, new[0], say=say)
+        return
+    for one in new:
+        containers.remove(daemon, one.id)
+        say(f"Removed container {one.id[:12]}, which did not take over")
+    for one in there:
+        if before[one.id] and not one.is_running:
+            containers.start(daemon, one.id)
+            say(f"Started container {one.id[:12]} again, which ran before")
+
+
+def _let_take_over(daemon: Engine, deployment: Deployment, new: Container, *, say: Say) -> None:
+    if new.name != deployment.container_name:
+        with contextlib.suppress(EngineRefused):  # somebody else has the name; the container serves all the same
+            containers.rename(daemon, new.id, deployment.container_name)
+    Application.objects.filter(pk=deployment.application_id).update(serving=deployment)
+    say(f"Container {new.id[:12]} had taken over already, and stays")
+
+
+def _unfinished(application: Application) -> list[Deployment]:
+    rows = Deployment.objects.filter(application=application, to_tidy=True)
+    rows = rows.exclude(state__in=(Deployment.State.QUEUED, Deployment.State.RUNNING))
+    return list(rows.order_by("created_at"))

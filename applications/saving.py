@@ -1,0 +1,81 @@
+"""Changes of projects and applications: what must happen together with them."""
+
+from django.db import transaction
+from django.utils import timezone
+
+from applications import deploying
+from applications.container_settings import read_environment
+from applications.models import Application, Deployment
+from organisations.models import User
+
+# What a container is made of: a change of these shows on the page until the next deployment.
+OF_THE_CONTAINER = (
+    "server_id", "registry_id", "image", "container_name", "ports", "environment", "volumes", "command",
+    "restart_policy", "network", "health_command", "health_interval_seconds", "health_timeout_seconds",
+    "health_retries", "health_start_seconds", "memory_mb", "cpus",
+)  # fmt: skip
+# What workers write, which a form that was open meanwhile must not write back.
+OF_THE_WORKERS = frozenset(
+    {
+        "last_deployment", "serving", "poll_due_at", "polled_at", "polled_digest", "poll_failures", "poll_cause",
+        "webhook_key", "webhook_key_hash", "webhook_secret", "webhook_changed_at",
+    }
+)  # fmt: skip
+
+
+class StillDeploying(Exception):
+    """It cannot be deleted while something is done to its container; `str()` is a sentence for people."""
+
+
+def save_application(*, application: Application, environment: str | None) -> None:
+    """Save an application; `environment` is the new text of its env file, or None to keep the stored one.
+
+    Raises InvalidSetting for an environment that cannot be read.
+    """
+    with transaction.atomic():
+        before = Application.objects.select_for_update().filter(pk=application.pk).first()
+        if environment is not None:
+            _take_environment(application, environment)
+        if before is None:
+            _begin_polling(application)
+            application.save(force_insert=True)
+            return
+        if any(getattr(application, name) != getattr(before, name) for name in OF_THE_CONTAINER):
+            application.settings_changed_at = timezone.now()
+        columns = [field.name for field in Application._meta.concrete_fields if not field.primary_key]
+        written = [name for name in columns if name not in OF_THE_WORKERS]
+        if (application.poll_minutes, application.image) != (before.poll_minutes, before.image):
+            _begin_polling(application)
+            written += ["poll_due_at", "polled_digest", "poll_failures", "poll_cause"]
+        application.save(update_fields=written)
+
+
+def delete_application(*, application: Application, leave_container: bool, by: User | None) -> Deployment | None:
+    """Delete an application with its history; the deployment that removes its container first, if one has to.
+
+    With `leave_container` the container is left as it is on its server, and is nobody's from then on. Raises
+    StillDeploying, CannotDeploy.
+    """
+    with transaction.atomic():
+        Application.objects.select_for_update().filter(pk=application.pk).first()
+        if application.serving is not None and not leave_container:
+            return deploying.ask_for(application=application, action=Deployment.Action.DELETE, asked_by=by)
+        if application.deployments.filter(state__in=deploying.UNFINISHED).exists():
+            raise StillDeploying("A deployment of it is under way. Wait for its end, or cancel it first.")
+        application.delete()
+    return None
+
+
+def _take_environment(application: Application, text: str) -> None:
+    stored = application.environment.reveal() if application.environment is not None else ""
+    if text == stored:
+        return
+    application.environment = text or None
+    application.environment_names = sorted(read_environment(text))
+    application.environment_changed_at = timezone.now()
+
+
+def _begin_polling(application: Application) -> None:
+    application.poll_due_at = timezone.now() if application.poll_minutes else None
+    application.polled_digest = application.poll_cause = ""
+    application.poll_failures = 0

@@ -1,0 +1,49 @@
+"""What the tests of deployments share: a server of the lab that nothing runs on, a registry, and a free port."""
+
+from collections.abc import Iterator
+
+import pytest
+from pytest_django import Settings
+
+from organisations.models import Organisation, User
+from registries.models import Registry
+from servers import ssh
+from servers.models import Server
+from tests.lab import sshd
+from tests.lab.engine import Engine
+from tests.lab.fixtures import ALICE
+from tests.lab.ports import free_port
+from tests.lab.registry import BasicRegistry
+from tests.registries.rows import lab_server, make_registry
+
+
+@pytest.fixture
+def server(
+    settings: Settings, organisation: Organisation, engine_one: Engine, server_one: sshd.Server
+) -> Iterator[Server]:
+    settings.DOKREG_ALLOW_LOOPBACK = True
+    yield lab_server(organisation, server_one, name="one")
+    ssh.close_all()
+    engine_one.remove_containers()
+
+
+@pytest.fixture
+def other_server(
+    settings: Settings, organisation: Organisation, engine_two: Engine, server_two: sshd.Server
+) -> Iterator[Server]:
+    settings.DOKREG_ALLOW_LOOPBACK = True
+    yield lab_server(organisation, server_two, name="two")
+    ssh.close_all()
+    engine_two.remove_containers()
+
+
+@pytest.fixture
+def registry(organisation: Organisation, alice: User, lab_registry: BasicRegistry) -> Registry:
+    return make_registry(
+        organisation, alice, "Lab", url=lab_registry.host, username=ALICE.username, password=ALICE.password
+    )
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port("127.0.0.1")
