@@ -69,4 +69,4 @@ def answer_of(port: int, *, seconds: float = 3) -> str:
 def containers_on(engine: Engine) -> dict[str, str]:
     """Name → state of every container of an engine."""
     lines = engine.docker("ps", "--all", "--format", "{{.Names}} {{.State}}").stdout.splitlines()
-    return {name: state for name, state in (line.split() for line in lines)}
+    return dict(line.split(maxsplit=1) for line in lines)

@@ -37,7 +37,6 @@ def test_it_pulls_runs_and_answers(application: Application, engine_one: Engine,
     assert application.serving == deployment
     assert deployment.digest.startswith("sha256:")
     assert deployment.progress["layers"] == deployment.progress["layers_done"] == 1
-    print(deployment.log)
 
 
 def test_the_same_tag_with_new_content_really_runs_the_new_content(
