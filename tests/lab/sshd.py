@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -151,6 +152,13 @@ class Server(Daemon):
                 return connection.recv(4) == b"SSH-"
         except OSError:
             return False
+
+    def cut_connections(self) -> None:
+        """Drop everybody who is inside, as a network that fails does; what they started lives on or not."""
+        listener = psutil.Process(self.pid)
+        for child in listener.children(recursive=True):
+            if child.name() == "sshd":
+                child.kill()
 
     @contextlib.contextmanager
     def letting_in(self, public_line: str) -> Iterator[None]:
