@@ -120,7 +120,7 @@ class Running:
         done = subprocess.run(
             [sys.executable, "-m", name],
             cwd=ROOT,
-            env=os.environ | {"DOKREG_DATA": str(self.data), "DJANGO_SETTINGS_MODULE": "dokreg.settings"},
+            env=self.environment | {"DJANGO_SETTINGS_MODULE": "dokreg.settings", "DOKREG_ALLOW_LOOPBACK": "true"},
             input=json.dumps(wanted),
             text=True,
             stdout=subprocess.PIPE,

@@ -32,9 +32,12 @@ def make_application(
     return application
 
 
-def push_web(engine: Engine, reference: str, *, port: int, marker: str, command: str = "") -> str:
-    """Push an image whose container answers `marker` at /marker on the port; its digest. The engine forgets it."""
-    engine.import_image(reference, command=command or ANSWERS.format(port=port), marker=marker)
+def push_web(engine: Engine, reference: str, *, port: int, marker: str, command: str = "", padding: int = 0) -> str:
+    """Push an image whose container answers `marker` at /marker on the port; its digest. The engine forgets it.
+
+    `padding` are bytes that nothing compresses, for an image that takes a while to pull.
+    """
+    engine.import_image(reference, command=command or ANSWERS.format(port=port), marker=marker, padding=padding)
     engine.push(reference, ALICE)
     digests = engine.docker("image", "inspect", "--format", '{{join .RepoDigests " "}}', reference).stdout.split()
     engine.remove_image(reference)

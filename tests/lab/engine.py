@@ -96,10 +96,10 @@ class Engine(Daemon):
         path = os.environ.get("PATH", os.defpath)
         return {"PATH": path, "DOCKER_HOST": self.url, "DOCKER_CONFIG": str(config), "HOME": str(self.folder)}
 
-    def import_image(self, name: str, *, command: str = SLEEP_FOR_AN_HOUR, marker: str = "") -> None:
-        """Make an image of nothing but busybox; another `marker` gives another image."""
+    def import_image(self, name: str, *, command: str = SLEEP_FOR_AN_HOUR, marker: str = "", padding: int = 0) -> None:
+        """Make an image of nothing but busybox; another `marker` gives another image, `padding` bytes a larger one."""
         with tempfile.NamedTemporaryFile(suffix=".tar") as archive:
-            archive.write(root_filesystem(marker))
+            archive.write(root_filesystem(marker, padding))
             archive.flush()
             self.docker("import", "--change", f"CMD {command}", archive.name, name)
 
@@ -127,11 +127,15 @@ def write_login(folder: Path, host: str, account: Account) -> None:
     (folder / "config.json").write_text(json.dumps({"auths": {host: {"auth": encoded}}}))
 
 
-def root_filesystem(marker: str) -> bytes:
+def root_filesystem(marker: str, padding: int = 0) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         archive.add(str(shutil.which("busybox")), "bin/busybox")
         add_text(archive, "etc/marker", marker)
+        if padding:
+            entry = tarfile.TarInfo("padding")
+            entry.size = padding
+            archive.addfile(entry, io.BytesIO(os.urandom(padding)))
         for name in ("sh", "sleep", "echo", "cat"):
             add_link(archive, f"bin/{name}", "busybox")
     return buffer.getvalue()
