@@ -1,19 +1,23 @@
 """What the tests of deployments share: a server of the lab that nothing runs on, a registry, and a free port."""
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 from pytest_django import Settings
 
 from organisations.models import Organisation, User
-from registries.models import Registry
+from registries import tokens
+from registries.models import Registry, TokenRefresh
 from servers import ssh
 from servers.models import Server
 from tests.lab import sshd
+from tests.lab.aws import Aws
 from tests.lab.engine import Engine
-from tests.lab.fixtures import ALICE
+from tests.lab.fixtures import ALICE, ECR_HOST, NewCloudRegistry, NewFolder
 from tests.lab.ports import free_port
 from tests.lab.registry import BasicRegistry
+from tests.registries.held import make_ecr
 from tests.registries.rows import lab_server, make_registry
 
 
@@ -42,6 +46,29 @@ def registry(organisation: Organisation, alice: User, lab_registry: BasicRegistr
     return make_registry(
         organisation, alice, "Lab", url=lab_registry.host, username=ALICE.username, password=ALICE.password
     )
+
+
+@pytest.fixture
+def ecr(organisation: Organisation, alice: User, aws: Aws, new_cloud_registry: NewCloudRegistry) -> Registry:
+    """A registry of AWS, with its first token."""
+    new_cloud_registry(ECR_HOST, aws)
+    registry: Registry = make_ecr(organisation, alice)
+    tokens.run(TokenRefresh.objects.get(registry=registry).pk)
+    registry.refresh_from_db()
+    return registry
+
+
+@pytest.fixture
+def small_engine(new_folder: NewFolder) -> Iterator[Engine]:
+    """An engine on a disk of 32 MB."""
+    folder = new_folder()
+    (folder / "data").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder / "data")], check=True)
+    try:
+        with Engine(folder) as engine:
+            yield engine
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder / "data")], check=False)  # dockerd may have done it
 
 
 @pytest.fixture

@@ -211,9 +211,8 @@ def test_an_environment_is_kept_unless_another_is_given(application: Application
     assert application.environment.reveal() == "TOKEN=s3cret\nA=1\n"
     assert application.settings_changed_at == changed_at
     saving.save_application(application=application, environment="")
-    application.refresh_from_db()
-    assert application.environment is None
-    assert application.environment_names == []
+    without = Application.objects.get(pk=application.pk)
+    assert (without.environment, without.environment_names) == (None, [])
 
 
 def test_a_registry_that_is_used_is_not_deleted(application: Application) -> None:
