@@ -37,6 +37,7 @@ app.conf.beat_schedule = {
         ("registries", "logins"),
         ("registries", "rotations"),
         ("registries", "config_checks"),
+        ("registries", "catalog_looks"),
     )
 } | {
     "dispatch refreshes": {

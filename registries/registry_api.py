@@ -33,6 +33,7 @@ from registries.rate_limits import RateLimit, rate_limit_of
 from registries.references import Reference, is_digest, is_path, is_tag
 from registries.versions import newest_versions
 from registries.wire import NotAnswered, Origin, Wire, origin_of
+from servers import ssh
 from servers.docker import Host
 from servers.verdicts import Verdict
 
@@ -199,9 +200,9 @@ class _Describer:
         try:
             with _judging(self._access, f"{self._access.registry}/{self._repository}:{name}", self._api.wire):
                 return manifests.describe(name, manifest=self._manifest, blob=self._blob)
-        except NotAnswered as error:
+        except (NotAnswered, ssh.SSHProblem) as error:
             self.problem = self.problem or error.verdict
-            self._is_over |= error.verdict.code in _ENDS_DESCRIBING
+            self._is_over |= isinstance(error, ssh.SSHProblem) or error.verdict.code in _ENDS_DESCRIBING
             return Tag(name)
 
     def _manifest(self, reference: str) -> bytes:

@@ -16,7 +16,7 @@ from pytest_django import Settings
 from servers import ssh
 from servers.docker import OwnHost
 from servers.ssh import ForwardingForbidden, Refused, Target, Unreachable
-from tests.lab.fixtures import NewFolder, NewServer
+from tests.lab.fixtures import NewServer
 from tests.lab.impostors import Refusing, Silent, TcpImpostor
 from tests.lab.sshd import Server
 
@@ -118,25 +118,15 @@ def test_a_port_on_which_nothing_listens(target: Target) -> None:
     assert peer.host in problem.value.verdict.cause
 
 
-@pytest.mark.parametrize("how", ["AllowTcpForwarding no", "AllowTcpForwarding remote", "DisableForwarding yes"])
-def test_a_server_that_forbids_forwarding(new_folder: NewFolder, how: str) -> None:
-    with Strict(new_folder(), how) as server, Echo() as peer:
-        with pytest.raises(ForwardingForbidden) as refusal:
-            say(target_of(server), peer, b"x")
-        ssh.close_all()
+@pytest.mark.parametrize(
+    "how", ["AllowTcpForwarding no", "AllowTcpForwarding remote", "DisableForwarding yes", "PermitOpen none"]
+)
+def test_a_server_that_forbids_forwarding(new_server: NewServer, how: str) -> None:
+    target = target_of(new_server(options=[how]))
+    with Echo() as peer, pytest.raises(ForwardingForbidden) as refusal:
+        say(target, peer, b"x")
     assert refusal.value.verdict.code == "forwarding_forbidden"
     assert refusal.value.verdict.permanent
-
-
-class Strict(Server):
-    """A server with a line more in its configuration."""
-
-    def __init__(self, folder: object, line: str) -> None:
-        super().__init__(folder)  # type: ignore[arg-type]  # a path
-        self.line = line
-
-    def configuration(self) -> str:
-        return f"{self.line}\n{super().configuration()}"
 
 
 def test_refusals_at_once_reach_whoever_they_are_for(target: Target) -> None:
