@@ -3,28 +3,33 @@
 A look is a row that a worker answers. It is kept for an hour, for whoever asked.
 """
 
+import dataclasses
 import datetime as dt
 import time
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from organisations.models import Organisation, User
-from registries import kinds, registry_api, tokens
+from registries import kinds, quotas, registry_api, tokens
 from registries.models import CatalogLook, Registry
-from registries.registry_api import Access, NotAnswered, Repositories, Tag, Tags
-from registries.wire import origin_of
+from registries.references import Reference
+from registries.registry_api import Access, Manifest, NotAnswered, Repositories, Tag, Tags
+from registries.wire import is_loopback
 from servers import docker, runs, ssh
 from servers import verdicts as host_verdicts
-from servers.docker import Host, OwnHost, TimedHost
+from servers.docker import Host
 from servers.ladder import Ladder
 from servers.models import Server
 from servers.stages import TASK_SECONDS
 from servers.testing import climb_all
 from servers.verdicts import Verdict
 
+Found = TypeVar("Found")
 STEPS = (("catalog", "Listing"),)
 UNDER_WAY = (CatalogLook.State.QUEUED, CatalogLook.State.RUNNING)
 KEPT_FOR = dt.timedelta(hours=1)
@@ -90,6 +95,29 @@ def access_to(*, registry: Registry | None, url: str, host: Host) -> Access:
     return Access(host, registry.provider, registry.url, tokens.docker_login(registry))
 
 
+def find_manifest(
+    *, organisation: Organisation, registry: Registry | None, server: Server | None, reference: Reference
+) -> Manifest:
+    """What a reference stands for now, as the server that pulls it gets to know it, or dokreg's own host for None.
+
+    Nothing is pulled. The quota that the registry tells along with it is kept. Takes up to HEAD_SECONDS, and
+    MINT_DEADLINE for a token. Raises NotAnswered, ssh.SSHProblem, tokens.TokenMissing, SecretUnreadable.
+    """
+    end = time.monotonic() + TASK_SECONDS
+    access = access_to(registry=registry, url=reference.host, host=docker.host_of(server, end=end))
+    asked = _ask_or_stand_in(
+        access, lambda access: registry_api.head_manifest(access=access, reference=reference), end=end
+    )
+    quotas.note(
+        organisation=organisation,
+        host=reference.host,
+        registry=registry,
+        server=None if asked.is_of_stand_in else server,
+        rate_limit=asked.answer.rate_limit,
+    )
+    return asked.answer
+
+
 def prune() -> None:
     """Forget looks that nobody will read any more, a batch at a time."""
     old = CatalogLook.objects.filter(created_at__lt=timezone.now() - KEPT_FOR).exclude(state__in=UNDER_WAY)
@@ -105,37 +133,48 @@ def _climb(look: CatalogLook, server: Server | None, ladder: Ladder) -> dict[str
         if access.login is not None:
             ladder.hide(access.login.password)
         ladder.start("catalog")  # to mint a token may have taken long: the lease begins anew
-        answer = _from_somewhere(look, access, end=end)
+        asked = _ask_or_stand_in(access, lambda access: _answer(look, access), end=end)
     except (NotAnswered, tokens.TokenMissing) as error:
         ladder.failed("catalog", error.verdict, words=error.words)
         return {}
-    ladder.passed("catalog", fact=f"as seen from {answer['place']}")
-    return answer
+    ladder.passed("catalog", fact=f"as seen from {asked.place}")
+    return {**asked.answer, "place": asked.place, "note": asked.note}
 
 
-def _from_somewhere(look: CatalogLook, access: Access, *, end: float) -> dict[str, Any]:
-    """The answer as the server gets it; from dokreg's own host if the server connects nobody, and that is allowed."""
+@dataclass(frozen=True, slots=True)
+class _Asked(Generic[Found]):
+    """What was found from a place, and a sentence on why from there if it is not the one that was to ask."""
+
+    answer: Found
+    place: str
+    note: str = ""
+
+    @property
+    def is_of_stand_in(self) -> bool:
+        return bool(self.note)
+
+
+def _ask_or_stand_in(access: Access, question: Callable[[Access], Found], *, end: float) -> _Asked[Found]:
+    """What the server finds; or dokreg's own host, if the server connects nobody and that is allowed."""
     try:
-        return _answer(look, access, note="")
+        return _Asked(question(access), access.host.label)
     except ssh.ForwardingForbidden as forbidden:
-        # On loopback there is something else at home than on the server.
-        is_at_home = origin_of(f"https://{access.registry}").is_loopback
-        if is_at_home or not settings.DOKREG_LOCAL_DOCKER:
+        # On loopback there is something else at home than on the server, and it must not get the password.
+        if is_loopback(access.registry) or not settings.DOKREG_LOCAL_DOCKER:
             raise
-        own = Access(TimedHost(OwnHost(), end=end), access.kind, access.registry, access.login)
+        own = dataclasses.replace(access, host=docker.host_of(None, end=end))
         try:
-            return _answer(look, own, note=f"{forbidden.verdict.cause} So dokreg asked from its own host.")
+            note = f"{forbidden.verdict.cause} So dokreg asked from its own host."
+            return _Asked(question(own), own.host.label, note)
         except ssh.SSHProblem:
             raise forbidden from None
 
 
-def _answer(look: CatalogLook, access: Access, *, note: str) -> dict[str, Any]:
+def _answer(look: CatalogLook, access: Access) -> dict[str, Any]:
     if look.repository:
-        found = _of_tags(registry_api.describe_tags(access=access, repository=look.repository))
-    else:
-        namespace = look.registry.image_prefix if look.registry else ""
-        found = _of_repositories(registry_api.list_repositories(access=access, namespace=namespace))
-    return {**found, "place": access.host.label, "note": note}
+        return _of_tags(registry_api.describe_tags(access=access, repository=look.repository))
+    namespace = look.registry.image_prefix if look.registry else ""
+    return _of_repositories(registry_api.list_repositories(access=access, namespace=namespace))
 
 
 def _of_repositories(found: Repositories) -> dict[str, Any]:

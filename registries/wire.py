@@ -73,6 +73,11 @@ def origin_of(url: str) -> Origin:
     return Origin(parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])
 
 
+def is_loopback(registry: str) -> bool:
+    """Whether a registry's host is one of the machine itself, whichever that is."""
+    return origin_of(f"https://{registry}").is_loopback
+
+
 class Wire:
     """The connections from a host, for one question.
 

@@ -15,6 +15,7 @@ from servers import connect_verdicts
 from servers.verdicts import Verdict
 
 _CHUNK = 32 * 1024
+_CHANNEL_CLOSE = 97  # RFC 4254, 9: SSH_MSG_CHANNEL_CLOSE
 _FORBIDDEN = 1  # RFC 4254, 5.1: SSH_OPEN_ADMINISTRATIVELY_PROHIBITED
 
 
@@ -45,6 +46,21 @@ class Transport(paramiko.Transport):  # type: ignore[misc]  # paramiko has no ty
         self._refusals[number] = paramiko.ChannelException(code, words)
         message.rewind()
         super()._parse_channel_open_failure(message)
+
+    def _parse_channel_open_success(self, message: paramiko.Message) -> None:
+        number, theirs = message.get_int(), message.get_int()
+        if self._channels.get(number) is None:  # whoever asked for it waits no more, and nobody would ever close it
+            self._send_message(_close(theirs))
+            return
+        message.rewind()
+        super()._parse_channel_open_success(message)
+
+
+def _close(number: int) -> paramiko.Message:
+    message = paramiko.Message()
+    message.add_byte(bytes([_CHANNEL_CLOSE]))
+    message.add_int(number)
+    return message
 
 
 def is_forbidden(refusal: paramiko.ChannelException) -> bool:

@@ -9,19 +9,21 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from organisations.models import AuditEntry, Organisation, User
-from registries import catalog, quotas, registry_api
+from registries import catalog, quotas
 from registries.models import CatalogLook, Quota, Registry
 from registries.references import parse
-from registries.registry_api import RateLimit
+from registries.registry_api import NotAnswered, RateLimit
 from servers import ssh
 from servers.docker import OWN_HOST, OwnHost
 from servers.models import Server
 from tests.lab import sshd
-from tests.lab.docker_hub import DockerHub, tag
+from tests.lab.aws import Aws
+from tests.lab.docker_hub import DIGEST, DockerHub, tag
 from tests.lab.engine import Engine
 from tests.lab.fixtures import ALICE, NewServer
 from tests.lab.impostors import HttpImpostor, Request, problem
 from tests.lab.registry import BasicRegistry, BearerRegistry, TlsRegistry
+from tests.registries.conftest import Trusting
 from tests.registries.held import registry_of
 from tests.registries.rows import lab_server, make_registry
 from tests.registries.worker import Worker
@@ -108,12 +110,13 @@ def test_a_look_without_an_account(look: Look, server: Server, lab_registry: Bas
     assert (found.state, found.verdict, found.answer) == ("failed", "anonymous_refused", {})
 
 
-def test_a_minted_token_is_used(look: Look, ecr: Registry) -> None:
-    found = look(ecr, repository="acme/none")
-    assert found.verdict == "certificate_unknown_to_dokreg"  # the name of the cloud leads to the lab's registry
+def test_a_minted_token_is_used(ecr: Registry, aws: Aws) -> None:
+    login = catalog.access_to(registry=ecr, url=ecr.url, host=OwnHost()).login
+    assert login is not None
+    assert (login.username, [login.password]) == ("AWS", aws.all_tokens())
 
 
-def test_without_a_token_there_is_the_reason_why(look: Look, ecr: Registry, aws: Any) -> None:
+def test_without_a_token_there_is_the_reason_why(look: Look, ecr: Registry, aws: Aws) -> None:
     Registry.objects.filter(pk=ecr.pk).update(token=None, token_expires_at=None)
     ecr.refresh_from_db()
     with aws.having(answers_500=True):
@@ -142,12 +145,9 @@ def test_a_failure_has_cause_and_fix_and_no_secret(organisation: Organisation, a
 
 
 def test_dokregs_own_host_stands_in_and_says_so(
-    look: Look, organisation: Organisation, alice: User, strict: Server, tls_registry: TlsRegistry,
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    bundle = tmp_path / "authority.pem"
-    bundle.write_text(tls_registry.authority.own.certificate_pem)
-    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    look: Look, organisation: Organisation, alice: User, strict: Server, tls_registry: TlsRegistry, trusting: Trusting
+) -> None:
+    trusting(tls_registry.authority)
     registry = registry_of(organisation, alice, tls_registry.host)
     found = look(registry, server=strict)
     assert (found.state, found.answer["place"]) == ("passed", OWN_HOST)
@@ -285,13 +285,42 @@ def test_a_registry_that_says_nothing_changes_nothing(organisation: Organisation
     assert quotas.of_registry(images).get().remaining == 90
 
 
-def test_a_head_tells_the_quota_that_is_noted(organisation: Organisation, alice: User) -> None:
+def test_a_manifest_that_is_found_tells_the_quota(organisation: Organisation, alice: User, server: Server) -> None:
     with DockerHub() as hub:
-        hub.pulls = 1
         host = hub.url.removeprefix("http://")
+        hub.secrets["robot"] = "s3cret"
         registry = make_registry(organisation, alice, url=host)
-        access = catalog.access_to(registry=registry, url=host, host=OwnHost())
-        manifest = registry_api.head_manifest(access=access, reference=parse(f"{host}/acme/web:1"))
-    quotas.note(organisation=organisation, host=host, registry=registry, server=None, rate_limit=manifest.rate_limit)
-    quota = quotas.of_registry(registry).get()
-    assert (quota.limit, quota.remaining, quota.window_seconds, quota.source) == (100, 99, SIX_HOURS, "192.0.2.7")
+        wanted: dict[str, Any] = {"organisation": organisation, "reference": parse(f"{host}/acme/web:1")}
+        hub.pulls = 1
+        for at in (server, None):
+            assert catalog.find_manifest(**wanted, registry=registry, server=at).digest == DIGEST
+        hub.pulls = 2
+        catalog.find_manifest(**wanted, registry=None, server=server)
+        assert hub.pulls == 2
+    seen = [(quota.place, quota.remaining, quota.limit, quota.window_seconds) for quota in quotas.of_registry(registry)]
+    assert seen == [(OWN_HOST, 99, 100, SIX_HOURS), ("web-1", 99, 100, SIX_HOURS)]
+    assert Quota.objects.get(registry=None).remaining == 98
+
+
+def test_a_quota_seen_by_who_stood_in_is_not_the_servers(
+    organisation: Organisation, alice: User, strict: Server, tls_registry: TlsRegistry, trusting: Trusting
+) -> None:
+    trusting(tls_registry.authority)
+    registry = registry_of(organisation, alice, tls_registry.host)
+    with pytest.raises(NotAnswered) as refused:
+        catalog.find_manifest(
+            organisation=organisation,
+            registry=registry,
+            server=strict,
+            reference=parse(f"{tls_registry.host}/acme/none:1"),
+        )
+    assert refused.value.verdict.code == "tag_not_found"
+    assert not Quota.objects.exists()
+
+
+def test_a_manifest_is_not_asked_for_where_that_may_not_be(
+    organisation: Organisation, images: Registry, strict: Server
+) -> None:
+    reference = parse(f"{images.url}/acme/looked-at:1.0")
+    with pytest.raises(ssh.ForwardingForbidden):
+        catalog.find_manifest(organisation=organisation, registry=images, server=strict, reference=reference)

@@ -172,6 +172,25 @@ def test_an_address_that_does_not_answer(target: Target) -> None:
     assert ssh.run(target, "true", stdin=b"", deadline=5, on_output=lambda _chunk: None) == 0
 
 
+def test_what_is_connected_too_late_is_closed(target: Target) -> None:
+    """The system goes on trying after nobody waits any more."""
+    with Full() as peer:
+        with pytest.raises(Unreachable):
+            ssh.forward(target, peer.address, peer.port, deadline=1, place=PLACE).__enter__()
+        ours = {one.getsockname() for one in peer._waiting}
+        assert peer._listener is not None
+        peer._listener.settimeout(10)
+        while True:
+            late, address = peer._listener.accept()
+            with late:
+                if address in ours:
+                    continue
+                late.settimeout(5)
+                assert late.recv(1) == b""
+                break
+    assert ssh.run(target, "true", stdin=b"", deadline=5, on_output=lambda _chunk: None) == 0
+
+
 def test_a_peer_that_says_nothing_is_left_at_the_deadline(target: Target) -> None:
     began = time.monotonic()
     with Silent() as peer, ssh.forward(target, peer.address, peer.port, deadline=1) as sock:
