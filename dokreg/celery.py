@@ -38,6 +38,7 @@ app.conf.beat_schedule = {
         ("registries", "rotations"),
         ("registries", "config_checks"),
         ("applications", "deployments"),
+        ("registries", "catalog_looks"),
     )
 } | {
     "dispatch refreshes": {

@@ -59,6 +59,8 @@ DOKREG_GOOGLE_TOKEN_URL = _env.parse("DOKREG_GOOGLE_TOKEN_URL", as_url, "") or "
 DOKREG_GOOGLE_METADATA_URL = _env.parse("DOKREG_GOOGLE_METADATA_URL", as_url, "") or "http://169.254.169.254"
 DOKREG_AZURE_LOGIN_URL = _env.parse("DOKREG_AZURE_LOGIN_URL", as_url, "")
 DOKREG_ACR_EXCHANGE_URL = _env.parse("DOKREG_ACR_EXCHANGE_URL", as_url, "")
+# Docker Hub's own API, which lists repositories and tags
+DOKREG_DOCKER_HUB_URL = _env.parse("DOKREG_DOCKER_HUB_URL", as_url, "") or "https://hub.docker.com"
 # Whether registries may use the rights that the machine itself has in its cloud
 DOKREG_MACHINE_IDENTITY = _env.parse("DOKREG_MACHINE_IDENTITY", as_bool, "false")
 # The roles that it may assume for them; empty: none
@@ -286,6 +288,7 @@ CELERY_TASK_ROUTES = {
         ("registries", "tidy_after"),
         ("applications", "run_deployment"),
         ("applications", "run_container_look"),
+        ("registries", "run_catalog_look"),
     )
 }
 # More than the longest task takes (a token, a login and a pull right, each with its deadline), less than the broker's

@@ -12,7 +12,7 @@ from dokreg.read_only_admin import ReadOnlyAdmin
 from organisations.deletion import StillUsed
 from organisations.scoped_admin import BY_ORGANISATION, OwnedAdminForm, ScopedAdmin
 from registries import kinds, references, saving, testing
-from registries.models import Alarm, Login, Registry, RegistryTest, TokenRefresh
+from registries.models import Alarm, Login, Quota, Registry, RegistryTest, TokenRefresh
 
 KEPT = "Stored encrypted and never shown. Leave it empty to keep the stored one."
 
@@ -186,6 +186,15 @@ class AlarmAdmin(ReadOnlyAdmin, ScopedAdmin):
     list_filter = ["kind", BY_ORGANISATION]
     list_select_related = ["registry", "organisation"]
     search_fields = ["registry__name", "text"]
+
+
+@admin.register(Quota)
+class QuotaAdmin(ReadOnlyAdmin, ScopedAdmin):
+    member_permission = "registries.{}_registry"
+    list_display = ["host", "registry", "server", "organisation", "remaining", "limit", "window_seconds", "seen_at"]
+    list_filter = [BY_ORGANISATION]
+    list_select_related = ["registry", "server", "organisation"]
+    search_fields = ["host", "registry__name", "server__name"]
 
 
 @admin.register(RegistryTest)

@@ -156,6 +156,21 @@ def normalise_image_prefix(text: str, *, host: str) -> str:
     return prefix
 
 
+def is_path(text: str) -> bool:
+    """Whether this can be the path of a repository below its host."""
+    return len(text) <= _NAME_LIMIT and all(map(_COMPONENT.fullmatch, text.split("/")))
+
+
+def is_tag(text: str) -> bool:
+    """Whether this can be a tag."""
+    return len(text) <= _TAG_LIMIT and _TAG.fullmatch(text) is not None
+
+
+def is_digest(text: str) -> bool:
+    """Whether this is a digest of a manifest."""
+    return _DIGEST.fullmatch(text) is not None
+
+
 def _shown(text: str) -> str:
     """The text as one may repeat it in a sentence: bounded, and without characters that break it."""
     printable = "".join(character if character.isprintable() else "?" for character in text)

@@ -2,8 +2,8 @@
 
 from celery import shared_task
 
-from registries import alarms, batches, config_checks, login_sync, logins, rotations, testing, tokens
-from registries.models import ConfigCheck, RegistryTest, TokenRefresh
+from registries import alarms, batches, catalog, config_checks, login_sync, logins, rotations, testing, tokens
+from registries.models import CatalogLook, ConfigCheck, RegistryTest, TokenRefresh
 from servers import runs
 
 
@@ -79,3 +79,14 @@ def run_config_check(check_id: str) -> None:
 @shared_task
 def sweep_config_checks() -> None:
     runs.sweep(ConfigCheck, run_config_check)
+
+
+@shared_task
+def run_catalog_look(look_id: str) -> None:
+    catalog.run(look_id)
+
+
+@shared_task
+def sweep_catalog_looks() -> None:
+    runs.sweep(CatalogLook, run_catalog_look)
+    catalog.prune()

@@ -3,7 +3,6 @@
 import datetime as dt
 import time
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -17,7 +16,7 @@ from registries.kinds import Kind
 from registries.kinds.methods import MintFailed
 from registries.models import Draft, Registry, RegistryTest
 from registries.pull_right import PullRefused, check_pull_right
-from servers import docker, runs, ssh
+from servers import docker, own_host, runs, ssh
 from servers import verdicts as host_verdicts
 from servers.docker import Host
 from servers.ladder import Ladder, Rung, new_rung
@@ -227,20 +226,12 @@ def _minted(test: RegistryTest, what: Credentials) -> tuple[DockerLogin, dt.date
 
 
 def _refusal_of_own_host(registry: str) -> Verdict | None:
-    """dokreg's own host stands inside somebody's network; it talks to no address that a person may not reach."""
-    if not settings.DOKREG_LOCAL_DOCKER:
-        return host_verdicts.own_host_not_used()
+    """Why dokreg's own host does not talk to this registry, or None."""
     host, _colon, port = registry.rpartition(":") if registry.count(":") == 1 else (registry, "", "")
     try:
-        addresses.resolve(
-            host.strip("[]"),
-            int(port or 443),
-            deadline=RESOLVE_SECONDS,
-            allow_loopback=settings.DOKREG_ALLOW_LOOPBACK,
-            only=settings.DOKREG_ALLOWED_NETWORKS,
-        )
-    except addresses.AddressForbidden as error:
-        return host_verdicts.address_forbidden(address=error.address, loopback=error.loopback)
+        own_host.checked_endpoints(host.strip("[]"), int(port or 443), deadline=RESOLVE_SECONDS)
+    except ssh.Refused as refused:
+        return refused.verdict
     except addresses.NameNotFound:
         return None  # the daemon may know the name, or reach it through a proxy; Docker's own words are better
     return None

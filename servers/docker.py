@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from django.conf import settings
 
-from servers import ssh, verdicts
+from servers import own_host, ssh, verdicts
 from servers.models import Server
 from servers.stages import PROLOGUE, TEST_DEADLINE, OnStage, one_line, run_stages
 
@@ -106,6 +106,12 @@ class Host(Protocol):
     def dial(self, *, deadline: float) -> contextlib.AbstractContextManager[Channel]:
         """A channel to the Docker daemon's API, as the CLI would find it; raises ssh.SSHProblem."""
 
+    def connect(self, host: str, port: int, *, deadline: float) -> contextlib.AbstractContextManager[socket.socket]:
+        """A connected socket to host and port as they are reached from here; raises ssh.SSHProblem.
+
+        After `deadline` seconds the socket is at its end.
+        """
+
 
 class RemoteHost:
     """A server over SSH."""
@@ -127,6 +133,9 @@ class RemoteHost:
         with ssh.dial(self.target, command, deadline=deadline) as channel:
             _skip_greeting(channel)
             yield channel
+
+    def connect(self, host: str, port: int, *, deadline: float) -> contextlib.AbstractContextManager[socket.socket]:
+        return ssh.forward(self.target, host, port, deadline=deadline, place=self.label)
 
 
 class OwnHost:
@@ -161,6 +170,9 @@ class OwnHost:
             ours.settimeout(deadline)
             yield ours
 
+    def connect(self, host: str, port: int, *, deadline: float) -> contextlib.AbstractContextManager[socket.socket]:
+        return own_host.connect(host, port, deadline=deadline, place=self.label)
+
 
 class TimedHost:
     """A host where everything has to end at one moment, of `time.monotonic`, however many scripts that takes."""
@@ -175,6 +187,9 @@ class TimedHost:
 
     def dial(self, *, deadline: float) -> contextlib.AbstractContextManager[Channel]:
         return self.host.dial(deadline=min(deadline, self._left()))
+
+    def connect(self, host: str, port: int, *, deadline: float) -> contextlib.AbstractContextManager[socket.socket]:
+        return self.host.connect(host, port, deadline=min(deadline, self._left()))
 
     def _left(self) -> float:
         left = self.end - time.monotonic()

@@ -1,4 +1,4 @@
-"""SSH, through Fabric's connections: the only module that imports fabric or paramiko.
+"""SSH, through Fabric's connections: with `servers.channels`, the only module that imports fabric or paramiko.
 
 What holds here: the host key is pinned, keys live in memory, nothing of the machine's own SSH set-up is read (no
 agent, no ~/.ssh, no /etc/ssh, no ~/.fabric.py); commands are constants and every value goes over stdin; every wait
@@ -13,7 +13,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import paramiko
@@ -22,7 +22,7 @@ from fabric import Config, Connection
 from paramiko.config import SSHConfig
 
 from dokreg import addresses
-from servers import keys, verdicts
+from servers import channels, connect_verdicts, keys, verdicts
 from servers.verdicts import Verdict
 
 CONNECT_SECONDS = 8
@@ -57,6 +57,10 @@ class Refused(SSHProblem):
     """The server or dokreg refused: trying again without a change does not help."""
 
 
+class ForwardingForbidden(Refused):
+    """The server lets dokreg in, but connects it to nothing else."""
+
+
 class HostKeyUnconfirmed(Refused):
     """The server's host key is not pinned, or differs from the pinned one; `seen` is what it showed."""
 
@@ -86,6 +90,8 @@ class Target:
 
 
 OnOutput = Callable[[bytes], None]
+# Opens a channel on a transport, before a moment of `time.monotonic`.
+Opener = Callable[[paramiko.Transport, float], paramiko.Channel]
 
 
 def run(target: Target, command: str, *, stdin: bytes, deadline: float, on_output: OnOutput) -> int:
@@ -95,7 +101,7 @@ def run(target: Target, command: str, *, stdin: bytes, deadline: float, on_outpu
     CommandFailed.
     """
     end = time.monotonic() + deadline
-    with _pool.channel(target, end=end) as channel, _closing_at(end, channel) as clock:
+    with _pool.channel(target, end=end) as channel, closing_at(end, channel) as clock:
         channel.set_combine_stderr(True)
         try:
             channel.exec_command(command)
@@ -115,7 +121,7 @@ def run(target: Target, command: str, *, stdin: bytes, deadline: float, on_outpu
 def dial(target: Target, command: str, *, deadline: float) -> Iterator[paramiko.Channel]:
     """A channel to a constant command that is spoken with both ways; like a socket, until the block ends."""
     end = time.monotonic() + deadline
-    with _pool.channel(target, end=end) as channel, _closing_at(end, channel) as clock:
+    with _pool.channel(target, end=end) as channel, closing_at(end, channel) as clock:
         try:
             channel.exec_command(command)
             yield channel
@@ -123,10 +129,42 @@ def dial(target: Target, command: str, *, deadline: float) -> Iterator[paramiko.
             raise clock.explain(target) from error
 
 
+@contextlib.contextmanager
+def forward(target: Target, host: str, port: int, *, deadline: float, place: str = "") -> Iterator[socket.socket]:
+    """A connected socket to host and port as the server reaches them, until the block ends.
+
+    The server resolves the name. `deadline` is in seconds for everything together: after it the socket is at its end.
+    `place` is how people call the server. Raises ForwardingForbidden, Unreachable or Refused.
+    """
+    end = time.monotonic() + deadline
+    place = place or target.host
+
+    def open_one(transport: paramiko.Transport, end: float) -> paramiko.Channel:
+        try:
+            patience = _left(end, at_most=CONNECT_SECONDS)
+            return transport.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=patience)
+        except paramiko.ChannelException as refusal:
+            verdict = channels.why_not_connected(refusal, host=host, port=port, place=place)
+            raise (ForwardingForbidden if channels.is_forbidden(refusal) else Unreachable)(verdict) from refusal
+        except paramiko.SSHException as error:
+            if not transport.is_active():
+                raise
+            verdict = connect_verdicts.not_connected_in_time(host=host, port=port, place=place)
+            raise Unreachable(verdict) from error
+
+    with (
+        _pool.channel(target, end=end, open_one=open_one) as channel,
+        closing_at(end, channel),
+        channels.as_socket(channel, close=lambda: _close_channel(channel)) as sock,
+    ):
+        sock.settimeout(_left(end, at_most=deadline))
+        yield sock
+
+
 def fetch_host_key(target: Target) -> str:
     """The host key that the server shows now, as `type base64`; nothing is proven or sent. Raises as `run`."""
     end = time.monotonic() + CONNECT_SECONDS
-    with contextlib.closing(_connect_socket(target, end=end)) as sock, _closing_at(end, sock) as clock:
+    with contextlib.closing(_connect_socket(target, end=end)) as sock, closing_at(end, sock) as clock:
         transport = paramiko.Transport(sock, disabled_algorithms=_DISABLED_ALGORITHMS)
         transport.banner_timeout = CONNECT_SECONDS
         try:
@@ -173,7 +211,7 @@ def _left(end: float, *, at_most: float) -> float:
 
 
 @contextlib.contextmanager
-def _closing_at(end: float, thing: socket.socket | paramiko.Channel) -> Iterator[_Clock]:
+def closing_at(end: float, thing: socket.socket | paramiko.Channel) -> Iterator[_Clock]:
     """Close a socket or channel when the time is up: paramiko waits without end in several places."""
     clock = _Clock()
 
@@ -217,7 +255,21 @@ def _connect_socket(target: Target, *, end: float) -> socket.socket:
         raise Unreachable(verdicts.name_not_found(host=target.host)) from error
     except addresses.AddressForbidden as error:
         raise Refused(verdicts.address_forbidden(address=error.address, loopback=error.loopback)) from error
-    problem: OSError | None = None
+    try:
+        return connect_to(endpoints, end=end)
+    except TimeoutError as error:
+        raise Unreachable(verdicts.ssh_timeout(address=target.address)) from error
+    except OSError as error:
+        detail = (error.strerror or "no address").lower()
+        raise Unreachable(verdicts.ssh_unreachable(address=target.address, detail=detail)) from error
+
+
+def connect_to(endpoints: Sequence[addresses.Endpoint], *, end: float) -> socket.socket:
+    """A socket connected to the first address that answers, before a moment of `time.monotonic`.
+
+    Raises the last address's OSError, a TimeoutError if it did not answer.
+    """
+    problem = OSError()
     for endpoint in endpoints:
         sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
         sock.settimeout(_left(end, at_most=CONNECT_SECONDS))
@@ -229,10 +281,7 @@ def _connect_socket(target: Target, *, end: float) -> socket.socket:
             problem = error
         else:
             return sock
-    if isinstance(problem, TimeoutError):
-        raise Unreachable(verdicts.ssh_timeout(address=target.address)) from problem
-    detail = (problem.strerror or "no address") if problem else "no address"
-    raise Unreachable(verdicts.ssh_unreachable(address=target.address, detail=detail.lower())) from problem
+    raise problem
 
 
 def _open(target: Target, *, end: float) -> Connection:
@@ -257,11 +306,12 @@ def _open(target: Target, *, end: float) -> Connection:
             "auth_timeout": CONNECT_SECONDS,
             "channel_timeout": CHANNEL_SECONDS,
             "disabled_algorithms": _DISABLED_ALGORITHMS,
+            "transport_factory": channels.Transport,
         },
         connect_timeout=CONNECT_SECONDS,
     )
     _pin(connection, target)
-    with _closing_at(end, sock) as clock:
+    with closing_at(end, sock) as clock:
         try:
             connection.open()
         except Exception as error:
@@ -272,6 +322,10 @@ def _open(target: Target, *, end: float) -> Connection:
             raise _explain(error, target, clock) from error
     connection.transport.set_keepalive(KEEPALIVE_SECONDS)
     return connection
+
+
+def _open_session(transport: paramiko.Transport, end: float) -> paramiko.Channel:
+    return transport.open_session(timeout=_left(end, at_most=CHANNEL_SECONDS))
 
 
 def _private_key(target: Target) -> paramiko.PKey:
@@ -337,14 +391,14 @@ class _Pool:
         self._janitor: threading.Thread | None = None
 
     @contextlib.contextmanager
-    def channel(self, target: Target, *, end: float) -> Iterator[paramiko.Channel]:
-        """A session channel on the kept connection to the target, opened if need be."""
+    def channel(self, target: Target, *, end: float, open_one: Opener = _open_session) -> Iterator[paramiko.Channel]:
+        """A channel on the kept connection to the target, opened if need be; a session, if not told otherwise."""
         kept = self._take(target)
         try:
             if not kept.channels.acquire(timeout=max(0.0, end - time.monotonic())):
                 raise Unreachable(verdicts.deadline_passed())
             try:
-                channel = self._open_channel(kept, target, end=end)
+                channel = self._open_channel(kept, target, open_one, end=end)
                 try:
                     yield channel
                 finally:
@@ -354,11 +408,11 @@ class _Pool:
         finally:
             self._give_back(kept)
 
-    def _open_channel(self, kept: _Kept, target: Target, *, end: float) -> paramiko.Channel:
+    def _open_channel(self, kept: _Kept, target: Target, open_one: Opener, *, end: float) -> paramiko.Channel:
         while True:
             connection, was_open = self._connection(kept, target, end=end)
             try:
-                return connection.transport.open_session(timeout=_left(end, at_most=CHANNEL_SECONDS))
+                return open_one(connection.transport, end)
             except paramiko.ChannelException as error:
                 # The server allows fewer sessions at once than we use: wait for one to end.
                 if time.monotonic() > end:

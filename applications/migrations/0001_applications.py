@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("organisations", "0003_deliveries_wait"),
-        ("registries", "0003_use_registry"),
+        ("registries", "0004_use_registry"),
         ("servers", "0003_config_turn"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

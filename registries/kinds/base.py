@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import ClassVar
 
+from registries.kinds.listing import Listing
 from registries.kinds.methods import Method
 
 USERNAME_LIMIT = 255
@@ -64,6 +65,9 @@ class Kind:
     # What to do when the registry refuses the login ("unauthorized").
     credentials_help: ClassVar[str] = "Check the username, and enter the password or token again."
 
+    # Why what there is cannot be listed, where that is so; what to do instead.
+    no_catalogue: ClassVar[str] = ""
+
     image_prefix_help: ClassVar[str] = ""
     image_prefix_placeholder: ClassVar[str] = ""
     example_image: ClassVar[str] = ""
@@ -100,6 +104,14 @@ class Kind:
         return self.is_provider_host(host) or (
             self.self_hosted and _without_port(host).partition(".")[0] in self.customary_names
         )
+
+    def api_host(self, host: str) -> str:
+        """The host, with its port if it has one, at which the Registry HTTP API of this host is."""
+        return host
+
+    def listing(self) -> Listing | None:
+        """The provider's own API that lists, in the place of the registry's; None: the registry's."""
+        return None
 
     def check_host(self, host: str) -> str | None:
         """Why a registry of this kind cannot have this host, or None."""

@@ -3,6 +3,7 @@
 import re
 
 from registries.kinds.base import Kind
+from registries.kinds.docker_hub_api import HubListing
 
 
 class DockerHub(Kind):
@@ -41,6 +42,12 @@ class DockerHub(Kind):
     image_prefix_help = "Your Docker ID or organisation, put before the name of every image."
     image_prefix_placeholder = "acme"
     example_image = "acme/web:1.4"
+
+    def api_host(self, host: str) -> str:
+        return "registry-1.docker.io" if self.is_provider_host(host) else host
+
+    def listing(self) -> HubListing:
+        return HubListing()
 
     def secret_url(self, host: str) -> str | None:
         return "https://app.docker.com/settings/personal-access-tokens"

@@ -34,6 +34,8 @@ class Ghcr(Kind):
         "settings, and enter it here with the login of its user."
     )
 
+    no_catalogue = "GitHub lists packages only on its pages: look there under Packages of the user or organisation."
+
     image_prefix_help = "The user or organisation that owns the packages, in lower case."
     image_prefix_placeholder = "acme"
     example_image = "ghcr.io/acme/web:1.4"

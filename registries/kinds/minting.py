@@ -48,6 +48,10 @@ class Deadline:
         self._end = time.monotonic() + seconds
 
     @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self._end
+
+    @property
     def left(self) -> float:
         """Seconds; raises TooLate when there are none."""
         left = self._end - time.monotonic()

@@ -1,6 +1,8 @@
-"""What may be pulled: registries with their tokens, the tests of them, and the servers that stay logged in."""
+"""What may be pulled: registries with their tokens, the tests of them, the servers that stay logged in, and what
+there is to pull."""
 
 from registries.models.alarms import Alarm
+from registries.models.catalog import CatalogLook, Quota
 from registries.models.logins import ConfigCheck, Login
 from registries.models.registry import Registry, credentials_mark
 from registries.models.rotation import Rotation
@@ -11,9 +13,11 @@ __all__ = [
     "DRAFT_LIFE",
     "ONLY_HOST",
     "Alarm",
+    "CatalogLook",
     "ConfigCheck",
     "Draft",
     "Login",
+    "Quota",
     "Registry",
     "RegistryTest",
     "Rotation",

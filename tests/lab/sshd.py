@@ -58,6 +58,7 @@ class Server(Daemon):
         user: str = "root",
         max_startups: str | None = MANY,
         environment: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
     ) -> None:
         super().__init__("sshd", folder)
         self.engine = engine
@@ -65,6 +66,7 @@ class Server(Daemon):
         self.port = free_port(address)
         self.user = user
         self.max_startups = max_startups
+        self.options = options  # more lines of sshd_config
         self.extra_environment = dict(environment or {})
         self.client_keys = KeyPair.generate()
         self.host_keys = KeyPair.generate()
@@ -135,6 +137,7 @@ class Server(Daemon):
             "UseDNS no",
             "PrintMotd no",
             "Subsystem sftp internal-sftp",
+            *self.options,
         ]
         if self.max_startups:
             lines.append(f"MaxStartups {self.max_startups}")

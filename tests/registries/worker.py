@@ -13,6 +13,7 @@ from servers.tasks import run_server_test
 TASKS: tuple[Any, ...] = (
     tasks.prepare_rotation,
     tasks.refresh_token,
+    tasks.run_catalog_look,
     tasks.run_config_check,
     tasks.run_registry_test,
     tasks.sync_logins,
@@ -67,5 +68,6 @@ class Worker:
             tasks.sweep_logins,
             tasks.sweep_rotations,
             tasks.sweep_config_checks,
+            tasks.sweep_catalog_looks,
         ):
             task()

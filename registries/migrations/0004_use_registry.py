@@ -5,7 +5,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("registries", "0002_tokens_logins_fleet"),
+        ("registries", "0003_catalog"),
     ]
 
     operations = [
