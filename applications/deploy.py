@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from applications import container, containers, deploying, recovery, verdicts
+from applications import container, containers, deploying, polling, recovery, verdicts
 from applications.containers import Container, NotUp
 from applications.journal import CancelAsked, Journal, TakenAway
 from applications.models import Application, Deployment
@@ -148,9 +148,13 @@ def _finish(job: Job) -> None:
 
 
 def _note_success(job: Job) -> None:
+    from applications.tasks import see_quota
+
     rows = Application.objects.filter(pk=job.application.pk)
     if job.deployment.pulls:
         rows.update(serving=job.deployment)
+        if polling.tells_quota(parse(job.deployment.reference)):
+            runs.send_id(see_quota, job.application.pk)
     elif job.deployment.action == Action.REMOVE:
         rows.update(serving=None)
     elif job.deployment.action == Action.DELETE:

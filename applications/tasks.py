@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.conf import settings
 
-from applications import deploy, deploying, looking, sweeping
+from applications import deploy, deploying, looking, polling, sweeping
 from applications.models import ContainerLook
 from servers import runs
 
@@ -27,3 +27,19 @@ def sweep_deployments() -> None:
     deploying.dispatch()
     runs.sweep(ContainerLook, run_container_look)
     looking.prune()
+
+
+@shared_task
+def poll_application(application_id: str) -> None:
+    polling.poll(application_id)
+
+
+@shared_task
+def see_quota(application_id: str) -> None:
+    polling.see_quota(application_id)
+
+
+@shared_task
+def dispatch_polls() -> None:
+    """Once a minute."""
+    polling.dispatch()

@@ -41,11 +41,12 @@ app.conf.beat_schedule = {
         ("registries", "catalog_looks"),
     )
 } | {
-    "dispatch refreshes": {
-        "task": "registries.tasks.dispatch_refreshes",
+    f"dispatch {thing}": {
+        "task": f"{name}.tasks.dispatch_{thing}",
         "schedule": DISPATCH_SECONDS,
         "options": {"expires": DISPATCH_SECONDS - 1},
     }
+    for name, thing in (("registries", "refreshes"), ("applications", "polls"))
 }
 
 

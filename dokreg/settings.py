@@ -288,6 +288,8 @@ CELERY_TASK_ROUTES = {
         ("registries", "tidy_after"),
         ("applications", "run_deployment"),
         ("applications", "run_container_look"),
+        ("applications", "poll_application"),
+        ("applications", "see_quota"),
         ("registries", "run_catalog_look"),
     )
 }

@@ -67,6 +67,8 @@ class Kind:
 
     # Why what there is cannot be listed, where that is so; what to do instead.
     no_catalogue: ClassVar[str] = ""
+    # Whether it counts pulls, and says with each manifest how many are left.
+    tells_quota: ClassVar[bool] = False
 
     image_prefix_help: ClassVar[str] = ""
     image_prefix_placeholder: ClassVar[str] = ""

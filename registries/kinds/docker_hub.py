@@ -13,6 +13,7 @@ class DockerHub(Kind):
     name = "Docker Hub"
     summary = "Images without a host in their name, such as acme/web."
 
+    tells_quota = True
     default_host = "docker.io"
     host_placeholder = "docker.io"
     host_help = "Docker Hub is docker.io; its other names lead dokreg there as well."

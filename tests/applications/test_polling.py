@@ -1,0 +1,127 @@
+"""A new digest behind a tag is noticed by itself, and deployed once."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from applications import deploy, polling, tasks
+from applications.models import Application, Deployment
+from organisations.models import Organisation
+from registries.models import Registry
+from servers.models import Server
+from tests.applications.rows import answer_of, deployed, make_application, push_web
+from tests.lab.engine import Engine
+from tests.lab.registry import BasicRegistry
+from tests.servers.rows import make_server
+
+Reason, State = Deployment.Reason, Deployment.State
+
+
+@pytest.fixture
+def image(lab_registry: BasicRegistry, engine_two: Engine, port: int) -> str:
+    reference = f"{lab_registry.host}/shop/web:{port}"
+    push_web(engine_two, reference, port=port, marker="old")
+    return reference
+
+
+@pytest.fixture(autouse=True)
+def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    for task in (tasks.run_deployment, tasks.see_quota):
+        monkeypatch.setattr(task, "delay", lambda _id: None)
+
+
+@pytest.fixture
+def application(organisation: Organisation, server: Server, registry: Registry, image: str) -> Application:
+    return make_application(organisation, server=server, registry=registry, image=image, poll_minutes=5)
+
+
+def test_a_new_digest_is_deployed_once(application: Application, image: str, engine_two: Engine, port: int) -> None:
+    deployed(application)
+    assert polling.poll(application.pk) is None  # it is what runs
+    digest = push_web(engine_two, image, port=port, marker="new")
+    asked = polling.poll(application.pk)
+    assert asked is not None
+    assert (asked.reason, asked.asked_by) == (Reason.POLL, None)
+    assert polling.poll(application.pk) is None
+    deploy.run(asked.pk)
+    asked.refresh_from_db()
+    assert (asked.state, asked.digest) == (State.SUCCEEDED, digest), asked.log
+    assert answer_of(port) == "new"
+    assert polling.poll(application.pk) is None
+
+
+def test_a_digest_that_could_not_be_deployed_is_not_tried_again_and_again(
+    application: Application, image: str, engine_two: Engine, port: int
+) -> None:
+    deployed(application)
+    push_web(engine_two, image, port=port, marker="broken", command='["/no/such/command"]')
+    asked = polling.poll(application.pk)
+    assert asked is not None
+    deploy.run(asked.pk)
+    asked.refresh_from_db()
+    assert asked.state == State.FAILED
+    assert polling.poll(application.pk) is None
+    assert answer_of(port) == "old"
+
+
+def test_what_was_never_deployed_is_not_deployed_by_polling(application: Application) -> None:
+    assert polling.poll(application.pk) is None
+    application.refresh_from_db()
+    assert application.polled_digest.startswith("sha256:")
+    assert application.polled_at is not None
+
+
+def test_why_it_cannot_be_asked_is_kept_without_the_secret(application: Application, registry: Registry) -> None:
+    registry.password = "not-the-password-at-all"
+    registry.save()
+    assert polling.poll(application.pk) is None
+    application.refresh_from_db()
+    assert application.poll_failures == 1
+    assert application.poll_cause
+    assert "not-the-password" not in application.poll_cause
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    ids: list[str] = []
+    monkeypatch.setattr(tasks.poll_application, "delay", ids.append)
+    return ids
+
+
+def make_due(organisation: Organisation, **values: Any) -> Application:
+    due = {"image": "nginx", "poll_minutes": 10, "poll_due_at": timezone.now() - dt.timedelta(seconds=1)}
+    return make_application(organisation, server=make_server(organisation), registry=None, **(due | values))
+
+
+def test_each_turn_is_taken_once(
+    organisation: Organisation, sent: list[str], django_capture_on_commit_callbacks: Any
+) -> None:
+    application = make_due(organisation)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert [polling.dispatch(), polling.dispatch()] == [1, 0]
+    assert sent == [application.pk]
+    application.refresh_from_db()
+    assert application.poll_due_at is not None
+    assert dt.timedelta(minutes=9) < application.poll_due_at - timezone.now() <= dt.timedelta(minutes=10)
+
+
+def test_what_is_not_polled_has_no_turn(organisation: Organisation, sent: list[str]) -> None:
+    make_due(organisation, poll_minutes=0, poll_due_at=None)
+    assert polling.dispatch() == 0
+
+
+def test_failures_make_the_turns_rarer(organisation: Organisation, sent: list[str]) -> None:
+    application = make_due(organisation, poll_failures=3)
+    polling.dispatch()
+    application.refresh_from_db()
+    assert application.poll_due_at is not None
+    assert application.poll_due_at - timezone.now() > dt.timedelta(minutes=60)
+
+
+def test_an_image_pinned_to_its_digest_is_not_asked_for(organisation: Organisation) -> None:
+    application = make_due(organisation, image=f"nginx@sha256:{'a' * 64}")
+    assert polling.poll(application.pk) is None
+    application.refresh_from_db()
+    assert (application.poll_failures, application.polled_digest) == (0, "")
