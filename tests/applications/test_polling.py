@@ -91,7 +91,11 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def make_due(organisation: Organisation, **values: Any) -> Application:
-    due = {"image": "nginx", "poll_minutes": 10, "poll_due_at": timezone.now() - dt.timedelta(seconds=1)}
+    due: dict[str, Any] = {
+        "image": "nginx",
+        "poll_minutes": 10,
+        "poll_due_at": timezone.now() - dt.timedelta(seconds=1),
+    }
     return make_application(organisation, server=make_server(organisation), registry=None, **(due | values))
 
 
