@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from applications import container, containers, deploying, polling, recovery, verdicts
+from applications import container, containers, deploying, polling, recovery, telling, verdicts
 from applications.containers import Container, NotUp
 from applications.journal import CancelAsked, Journal, TakenAway
 from applications.models import Application, Deployment
@@ -144,7 +144,10 @@ def _finish(job: Job) -> None:
     if not runs.finish(deployment, ladder.verdict, failed=failed, state=state, **also):
         return  # swept as lost meanwhile, which has it tidied
     if not failed:
+        telling.succeeded_again(deployment, job.application)
         _note_success(job)
+    elif not job.is_cancelled:
+        telling.failed(deployment, job.application, ladder.verdict)
 
 
 def _note_success(job: Job) -> None:

@@ -5,7 +5,7 @@ import datetime as dt
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from applications import deploying
+from applications import deploying, telling
 from applications.models import Deployment
 from servers import runs
 
@@ -19,7 +19,8 @@ def sweep() -> None:
     """End as lost what a dead worker left, and queue that its server is put right; old tidying is forgotten."""
     from applications.tasks import run_deployment
 
-    runs.sweep(Deployment, run_deployment, to_tidy=True)
+    for deployment in runs.sweep(Deployment, run_deployment, to_tidy=True):
+        telling.lost(deployment)
     _queue_tidying()
     _forget_tidying()
 

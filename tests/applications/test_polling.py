@@ -9,6 +9,7 @@ from django.utils import timezone
 from applications import deploy, polling, tasks
 from applications.models import Application, Deployment
 from organisations.models import Organisation
+from organisations.notification_models import Notice
 from registries.models import Registry
 from servers.models import Server
 from tests.applications.rows import answer_of, deployed, make_application, push_web
@@ -64,6 +65,13 @@ def test_a_digest_that_could_not_be_deployed_is_not_tried_again_and_again(
     assert asked.state == State.FAILED
     assert polling.poll(application.pk) is None
     assert answer_of(port) == "old"
+    told = Notice.objects.get()
+    assert (told.level, told.title) == (Notice.Level.FAILURE, "web could not be deployed on one")
+    push_web(engine_two, image, port=port, marker="mended")
+    mended = polling.poll(application.pk)
+    assert mended is not None
+    deploy.run(mended.pk)
+    assert [notice.title for notice in Notice.objects.order_by("created_at")][1:] == ["web was deployed on one"]
 
 
 def test_what_was_never_deployed_is_not_deployed_by_polling(application: Application) -> None:
