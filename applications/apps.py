@@ -7,8 +7,11 @@ class ApplicationsConfig(AppConfig):
     def ready(self) -> None:
         from auditlog.registry import auditlog
 
+        from applications import uses as uses_here
         from applications.models import Application, Project
-        from organisations import audit_words
+        from organisations import audit_words, uses
+        from registries.models import Registry
+        from servers.models import Server
 
         auditlog.register(Project, include_fields=["name", "description"])
         auditlog.register(
@@ -19,6 +22,8 @@ class ApplicationsConfig(AppConfig):
                 "memory_mb", "cpus", "order", "webhook_changed_at", "poll_minutes",
             ],
         )  # fmt: skip
+        uses.register(Registry, uses_here.of_registry)
+        uses.register(Server, uses_here.of_server)
         for field in ("ports", "volumes", "command", "environment_names"):
             audit_words.register_words(Application, field, _list_in_words)
 

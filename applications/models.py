@@ -1,5 +1,6 @@
 """What is deployed: projects, their applications, and every change of an application's container."""
 
+import datetime as dt
 from typing import Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -7,12 +8,14 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from dokreg.encryption import OptionalSecretField
 from organisations.models import OwnedByOrganisation, OwnedQuerySet
 from registries.models import Registry
 from servers.models import Run, Server
 
+CONTAINER_NAME_TAKEN = "Another application on this server has a container of this name."
 MOST_POLL_MINUTES = 7 * 24 * 60
 # Docker's own rule for names of containers, short enough for the suffix that a new one has until it takes over.
 validate_container_name = RegexValidator(
@@ -142,7 +145,7 @@ class Application(OwnedByOrganisation):
             models.UniqueConstraint(
                 fields=["server", "container_name"],
                 name="container_name_once",
-                violation_error_message="Another application on this server has a container of this name.",
+                violation_error_message=CONTAINER_NAME_TAKEN,
             ),
         ]
         indexes = [models.Index(fields=["poll_due_at"], name="application_by_poll")]
@@ -200,6 +203,13 @@ class Deployment(Run):
 
     SUCCESS = State.SUCCEEDED
     PULLS = frozenset({Action.DEPLOY, Action.ROLLBACK})
+    NOUNS = {
+        Action.DEPLOY: "deployment",
+        Action.ROLLBACK: "rollback",
+        Action.REMOVE: "removal",
+        Action.DELETE: "removal",
+        Action.TIDY: "tidying",
+    }
 
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     application = models.ForeignKey(Application, on_delete=models.CASCADE, related_name="deployments")
@@ -256,6 +266,26 @@ class Deployment(Run):
     def can_be_cancelled(self) -> bool:
         return self.is_running and self.pulls and self.cancel_asked_at is None
 
+    @property
+    def noun(self) -> str:
+        """What it is, in a sentence: "deployment", "restart"."""
+        return self.NOUNS.get(Deployment.Action(self.action), self.action)
+
+    @property
+    def title(self) -> str:
+        """What it is, as a heading, without the application's name."""
+        return self.noun.capitalize()
+
+    @property
+    def short_digest(self) -> str:
+        """Enough of its digest to tell it from others: the first 12 digits."""
+        return self.digest.rpartition(":")[2][:12]
+
+    @property
+    def step(self) -> str:
+        """The rung that is being climbed; empty before the first and after the last."""
+        return next((str(rung["name"]) for rung in self.rungs if rung["state"] == "running"), "")
+
     def progress_of(self, name: str) -> Any:
         """A number of its progress; 0 if it is not known."""
         return self.progress.get(name, 0)
@@ -279,3 +309,29 @@ class ContainerLook(Run):
 
     def __str__(self) -> str:
         return f"Look at {self.application}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("applications:look_detail", kwargs={"organisation": self.organisation.slug, "look_id": self.pk})
+
+    @property
+    def container_state(self) -> str:
+        """How the container was: its health if it has a health check and runs, else Docker's word for it.
+
+        `up` for Docker's “running”, which is a state of runs as well; `missing` if there was none; "" if nobody knows.
+        """
+        if self.verdict == "container_missing":
+            return "missing"
+        status = str(self.answer.get("status", ""))
+        if status == "running":
+            return str(self.answer.get("health") or "up")
+        return status
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the container ran, however well."""
+        return self.answer.get("status") in {"running", "restarting", "paused"}
+
+    @property
+    def since(self) -> dt.datetime | None:
+        """Since when it is as it is: it started then, or ended."""
+        return parse_datetime(str(self.answer.get("started_at" if self.is_up else "finished_at", "")))

@@ -5,7 +5,9 @@ from django.utils import timezone
 
 from applications import deploying
 from applications.container_settings import read_environment
-from applications.models import Application, Deployment
+from applications.models import Application, Deployment, Project
+from dokreg.encryption import SecretUnreadable
+from organisations.deletion import delete_unless_used
 from organisations.models import User
 
 # What a container is made of: a change of these shows on the page until the next deployment.
@@ -25,6 +27,11 @@ OF_THE_WORKERS = frozenset(
 
 class StillDeploying(Exception):
     """It cannot be deleted while something is done to its container; `str()` is a sentence for people."""
+
+
+def delete_project(*, project: Project) -> None:
+    """Delete a project that has no applications any more. Raises StillUsed."""
+    delete_unless_used(project)
 
 
 def save_application(*, application: Application, environment: str | None) -> None:
@@ -67,12 +74,19 @@ def delete_application(*, application: Application, leave_container: bool, by: U
 
 
 def _take_environment(application: Application, text: str) -> None:
-    stored = application.environment.reveal() if application.environment is not None else ""
-    if text == stored:
+    if text == _stored_environment(application):
         return
     application.environment = text or None
     application.environment_names = sorted(read_environment(text))
     application.environment_changed_at = timezone.now()
+
+
+def _stored_environment(application: Application) -> str | None:
+    """What is stored in clear; None if it cannot be opened any more, which anything new replaces."""
+    try:
+        return application.environment.reveal() if application.environment is not None else ""
+    except SecretUnreadable:
+        return None
 
 
 def _begin_polling(application: Application) -> None:

@@ -12,5 +12,6 @@ urlpatterns = [
     path("<slug:organisation>/settings/", include("servers.urls")),
     path("<slug:organisation>/settings/registries/", include("registries.urls")),
     path("<slug:organisation>/fleet/", include("registries.fleet_urls")),
+    path("<slug:organisation>/", include("applications.urls")),
     path("<slug:organisation>/", include("organisations.urls")),
 ]

@@ -41,8 +41,10 @@ DELETE_VERBS: dict[type[Model], str] = {Membership: "removed", Invitation: "revo
 EVENT_WORDS = {
     "adopted a login": "adopted a login from",
     "asked for a check of the Docker config": "asked for a check of the Docker config of",
+    "asked for a deployment": "asked for a deployment of",
     "asked for a test": "asked for a test of",
     "asked for a token": "asked for a token for",
+    "cancelled a deployment": "cancelled a deployment of",
     "cancelled tests": "cancelled tests of",
     "chose the servers to log in": "chose the servers that stay logged in to",
     "confirmed the host key": "confirmed the host key of",

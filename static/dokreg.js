@@ -61,6 +61,14 @@
     if (source) copy(source).then(() => copied(button), () => announce("Could not copy."));
     if (target.closest("[data-switch-theme]")) switchTheme();
     target.closest("[data-dismiss]")?.closest(".message")?.remove();
+    const setter = target.closest("[data-set]");
+    const field = setter && document.getElementById(setter.dataset.set);
+    if (field) {
+      event.preventDefault(); // without scripts the button sends the form, which comes back with the value
+      field.value = setter.value;
+      field.dispatchEvent(new Event("change", { bubbles: true }));
+      field.focus();
+    }
     const close = target.closest("dialog [data-close]");
     if (close) {
       event.preventDefault();
@@ -88,6 +96,19 @@
       if (document.getElementById(`${field.id}_error`)) field.setAttribute("aria-invalid", "true");
       else field.removeAttribute("aria-invalid");
     }
+  });
+
+  // A log that is read at its end stays there while it grows; whoever has scrolled up stays where they are.
+  const atItsEnd = new WeakSet();
+  const toEnd = (log) => log.scrollTo({ top: log.scrollHeight });
+  document.addEventListener("DOMContentLoaded", () => document.querySelectorAll("[data-follow]").forEach(toEnd));
+  document.addEventListener("htmx:oobBeforeSwap", ({ detail: { target: log } }) => {
+    if (!log.matches?.("[data-follow]")) return;
+    const below = log.scrollHeight - log.scrollTop - log.clientHeight;
+    below < 8 ? atItsEnd.add(log) : atItsEnd.delete(log);
+  });
+  document.addEventListener("htmx:oobAfterSwap", ({ detail: { target: log } }) => {
+    if (atItsEnd.has(log)) toEnd(log);
   });
 
   // What htmx puts into a <dialog> is shown; an empty answer closes it.

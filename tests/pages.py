@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from applications.models import Application, ContainerLook, Deployment, Project
 from organisations import invitations
 from organisations.models import Invitation, Membership, Organisation, Role, User
 from organisations.notification_models import NotificationChannel
@@ -38,6 +39,11 @@ class Things:
     rotation: Rotation
     config_check: ConfigCheck
     batch: TestBatch
+    project: Project
+    empty_project: Project
+    application: Application
+    deployment: Deployment
+    container_look: ContainerLook
 
 
 Arguments = Callable[[Things], dict[str, str]]
@@ -136,6 +142,26 @@ def _rotation(things: Things) -> dict[str, str]:
 
 def _config_check(things: Things) -> dict[str, str]:
     return {"check_id": things.config_check.pk}
+
+
+def _project(things: Things) -> dict[str, str]:
+    return {"project_id": things.project.pk}
+
+
+def _empty_project(things: Things) -> dict[str, str]:
+    return {"project_id": things.empty_project.pk}
+
+
+def _application(things: Things) -> dict[str, str]:
+    return {"application_id": things.application.pk}
+
+
+def _deployment(things: Things) -> dict[str, str]:
+    return {"deployment_id": things.deployment.pk}
+
+
+def _container_look(things: Things) -> dict[str, str]:
+    return {"look_id": things.container_look.pk}
 
 
 def _kind(_: Things) -> dict[str, str]:
@@ -263,6 +289,37 @@ OWNED = (
     ),
     Row("registries:delete", ("registries.delete_registry",), _registry),
     Row("registries:delete", ("registries.delete_registry",), _registry, method="POST", status=303),
+    Row("applications:projects", ("applications.view_application",)),
+    Row("applications:project_add", ("applications.add_project",)),
+    Row("applications:project_add", ("applications.add_project",), method="POST", status=422),
+    Row("applications:project", ("applications.view_application",), _project),
+    Row("applications:project_edit", ("applications.change_project",), _project),
+    Row("applications:project_edit", ("applications.change_project",), _project, method="POST", status=422),
+    Row("applications:project_delete", ("applications.delete_project",), _project),
+    Row("applications:project_delete", ("applications.delete_project",), _project, method="POST", status=422),
+    Row("applications:project_delete", ("applications.delete_project",), _empty_project, method="POST", status=303),
+    Row("applications:service_add", ("applications.add_application",), _project),
+    Row("applications:add", ("applications.add_application",), _project),
+    Row("applications:add", ("applications.add_application",), _project, method="POST", status=422),
+    Row("applications:reference", ("applications.view_application",)),
+    Row("applications:detail", ("applications.view_application",), _application),
+    Row("applications:edit", ("applications.change_application",), _application),
+    Row("applications:edit", ("applications.change_application",), _application, method="POST", status=422),
+    Row("applications:delete", ("applications.delete_application",), _application),
+    Row("applications:delete", ("applications.delete_application",), _application, method="POST", status=303),
+    Row("applications:deploy", ("applications.deploy_application",), _application, method="POST", status=303),
+    Row(
+        "applications:rollback",
+        ("applications.deploy_application",),
+        _application,
+        method="POST",
+        status=404,  # the table posts no deployment
+    ),
+    Row("applications:action", ("applications.deploy_application",), _application, method="POST", status=303),
+    Row("applications:look", ("applications.view_application",), _application, method="POST", status=303),
+    Row("applications:look_detail", ("applications.view_application",), _container_look, status=303),
+    Row("applications:deployment", ("applications.view_application",), _deployment),
+    Row("applications:cancel", ("applications.deploy_application",), _deployment, method="POST", status=303),
     Row("fleet:matrix", SEE_BOTH),
     Row("fleet:test", SEE_BOTH, method="POST", status=303),
     Row("fleet:test_registry", SEE_BOTH, _registry, method="POST", status=303),
@@ -299,6 +356,15 @@ def things(organisation: Organisation, alice: User) -> Things:
     )
     registry.password = "s3cret-of-the-robot"
     registry.save()
+    project = Project.objects.create(organisation=organisation, name="Shop")
+    application = Application.objects.create(
+        organisation=organisation,
+        project=project,
+        name="web",
+        server=Server.objects.create(organisation=organisation, name="run-1", host="192.0.2.11", ssh_key=key),
+        image="shop/web:1",
+        container_name="shop-web",
+    )
     return Things(
         organisation=organisation,
         membership=membership_of(dora),
@@ -326,6 +392,16 @@ def things(organisation: Organisation, alice: User) -> Things:
             asked_by=alice,
         ),
         batch=TestBatch.objects.create(organisation=organisation, registry=registry, asked_by=alice),
+        project=project,
+        empty_project=Project.objects.create(organisation=organisation, name="Empty"),
+        application=application,
+        deployment=Deployment.objects.create(
+            organisation=organisation,
+            application=application,
+            asked_by=alice,
+            state=Deployment.State.FAILED,
+        ),
+        container_look=ContainerLook.objects.create(organisation=organisation, application=application, asked_by=alice),
     )
 
 

@@ -45,6 +45,19 @@ STATES = {
     "open": ("clock", "Open"),
     "expired": ("minus", "Expired"),
     "info": ("info", "Info"),
+    "succeeded": ("check", "Succeeded"),
+    "cancelled": ("minus", "Cancelled"),
+    # How a container is, in Docker's words; “running” is “up” here, for a run that runs is not over yet.
+    "up": ("check", "Running"),
+    "healthy": ("check", "Healthy"),
+    "starting": ("clock", "Starting"),
+    "unhealthy": ("cross", "Unhealthy"),
+    "restarting": ("alert", "Restarting"),
+    "created": ("clock", "Created"),
+    "paused": ("minus", "Paused"),
+    "exited": ("stop", "Stopped"),
+    "removing": ("clock", "Being removed"),
+    "dead": ("cross", "Dead"),
 }
 LEVELS = {"success": "check", "warning": "alert", "error": "cross"}
 
@@ -72,6 +85,12 @@ def state_word(state: str) -> str:
 def level_icon(level: str) -> str:
     """The icon of a message."""
     return LEVELS.get(level, "info")
+
+
+@register.filter
+def megabytes(size: int) -> str:
+    """Bytes in the unit of registries and clouds, a million of them: "42", "0.3"."""
+    return f"{size / 1_000_000:.1f}" if size < 1_000_000 else f"{size / 1_000_000:.0f}"
 
 
 @register.filter

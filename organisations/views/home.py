@@ -10,6 +10,8 @@ from organisations import setup
 from organisations.access import LAST_ORGANISATION, OrganisationRequest, requires
 from organisations.models import Membership, User
 
+# Where there is a project the work begins there; before that, with the first registry.
+PROJECTS = ("applications.view_application", "applications:projects")
 # In the order of the frame: the first that the member may see is where they start.
 FIRST_PAGES = (
     ("registries.view_registry", "registries:list"),
@@ -42,7 +44,8 @@ def organisation_home(request: OrganisationRequest) -> HttpResponse:
 
 
 def _lead_on(request: HttpRequest, membership: Membership) -> HttpResponse:
-    for permission, page in FIRST_PAGES:
+    has_projects = membership.organisation.projects.exists()
+    for permission, page in (PROJECTS, *FIRST_PAGES) if has_projects else (*FIRST_PAGES, PROJECTS):
         if permission in membership:
             return redirect(page, organisation=membership.organisation.slug)
     return render(request, "organisations/nothing_to_see.html", {"membership": membership})

@@ -13,6 +13,7 @@ from organisations import audit
 from organisations.access import OrganisationRequest, requires
 from organisations.deletion import StillUsed, used_by
 from organisations.responses import see_other
+from organisations.uses import uses_of
 from registries import alarms, rotations, saving
 from registries.forms import RegistryForm
 from registries.models import Draft, Registry, RegistryTest
@@ -106,7 +107,7 @@ def show_detail(
         "form": form,
         "test": registry.last_test,
         "history": registry.tests.filter(sent_at__isnull=False).select_related("asked_by", "organisation")[:HISTORY],
-        "users": used_by(registry),
+        "uses": uses_of(registry),
         "entries": audit.entries_of(registry) if may_audit else [],
         "alarms": alarms.open_alarms(registry),
         "rotation": rotations.to_show(registry),

@@ -14,6 +14,7 @@ from organisations import audit
 from organisations.access import OrganisationRequest, requires
 from organisations.deletion import StillUsed, used_by
 from organisations.responses import see_other
+from organisations.uses import uses_of
 from servers import hosts
 from servers.forms import ServerForm, TrustForm
 from servers.models import Server, SSHKey
@@ -152,6 +153,7 @@ def _detail(request: OrganisationRequest, server: Server, trust_form: TrustForm)
         "run": server.last_test,
         "history": server.tests.select_related("asked_by")[:HISTORY_LENGTH],
         "trust_form": trust_form,
+        "uses": uses_of(server),
         "entries": audit.entries_of(server),
     }
     return render(request, "servers/detail.html", context, status=status_of(request))

@@ -1,0 +1,42 @@
+"""The applications of a registry or a server, for the pages of these."""
+
+from applications.models import Application
+from organisations.uses import Use, Uses
+from registries.models import Registry
+from servers.models import Server
+
+MOST_SHOWN = 20
+_SHOWN = (
+    "name",
+    "organisation__slug",
+    "last_deployment__state",
+    "last_deployment__verdict",
+    "last_deployment__created_at",
+)
+
+
+def of_registry(registry: Registry) -> Uses:
+    return _of(registry=registry)
+
+
+def of_server(server: Server) -> Uses:
+    return _of(server=server)
+
+
+def _of(**condition: Registry | Server) -> Uses:
+    """By name, each with its last deployment."""
+    rows = Application.objects.filter(**condition)
+    first = rows.select_related("organisation", "last_deployment").only(*_SHOWN)[:MOST_SHOWN]
+    shown = [_use(application) for application in first]
+    return Uses(shown, rows.count() if len(shown) == MOST_SHOWN else len(shown))
+
+
+def _use(application: Application) -> Use:
+    last = application.last_deployment
+    return Use(
+        name=application.name,
+        url=application.get_absolute_url(),
+        permission="applications.view_application",
+        state=last.chip if last else "",
+        at=last.created_at if last else None,
+    )

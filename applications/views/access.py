@@ -1,0 +1,38 @@
+"""The rows that the pages of applications are about: of the request's organisation, or not found."""
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+
+from applications.models import Application, Deployment, Project
+from organisations.access import OrganisationRequest
+
+SECTION = "projects"
+# What no page of an application shows: secrets, and what its deployments have written.
+HEAVY = (
+    "environment", "webhook_key", "webhook_secret",
+    "registry__password", "registry__token", "registry__account",
+    "serving__log", "serving__rungs", "serving__progress", "serving__replaces",
+    "last_deployment__log", "last_deployment__progress", "last_deployment__replaces",
+)  # fmt: skip
+
+
+def one_project(request: OrganisationRequest, project_id: str) -> Project:
+    return get_object_or_404(Project.objects.of(request.organisation).select_related("organisation"), pk=project_id)
+
+
+def applications_of(request: OrganisationRequest) -> "QuerySet[Application]":
+    """With what their pages show of each."""
+    related = ("organisation", "project", "server", "registry", "serving__server", "last_deployment")
+    return Application.objects.of(request.organisation).select_related(*related).defer(*HEAVY)
+
+
+def one_application(request: OrganisationRequest, application_id: str) -> Application:
+    return get_object_or_404(applications_of(request), pk=application_id)
+
+
+def deployments_of(request: OrganisationRequest) -> "QuerySet[Deployment]":
+    """With their application, and who asked for them."""
+    rows = Deployment.objects.of(request.organisation)
+    return rows.select_related("organisation", "application__project", "server", "asked_by").defer(
+        "application__environment", "application__webhook_key", "application__webhook_secret"
+    )
