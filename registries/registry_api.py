@@ -152,30 +152,34 @@ class _Api:
     def ask(self, method: str, where: str, *, scope: str, accept: str = "application/json") -> Answer:
         """A successful answer. `where` is below /v2/. Raises Declined, NoToken, NotAnswered, Unreadable."""
         url = f"{self._origin}/v2/{where}"
-        answer = self._send(method, url, scope=scope, accept=accept)
-        if answer.status == _UNAUTHORIZED and self._introduce(answer, scope):
-            answer = self._send(method, url, scope=scope, accept=accept)
+        said = self._authorizations.get(scope)
+        answer = self._send(method, url, accept=accept, authorization=said)
+        if answer.status == _UNAUTHORIZED and (told := self._introduce(answer, scope, said)) is not None:
+            answer = self._send(method, url, accept=accept, authorization=told)
         if answer.status != _OK:
             raise Declined(answer)
         return answer
 
-    def _introduce(self, answer: Answer, scope: str) -> bool:
-        """Answer the registry's challenge, once for a scope; whether there is something new to say."""
+    def _introduce(self, answer: Answer, scope: str, said: str | None) -> str | None:
+        """What answers the registry's challenge, once for a scope; None if there is nothing else to say than before."""
         with self._lock:
+            if scope in self._authorizations:
+                told = self._authorizations[scope]
+                return told if told != said else None
             challenge = challenge_of(answer)
-            if scope in self._authorizations or challenge is None:
-                return False
+            if challenge is None:
+                return None
             header = authorization_for(challenge, login=self._login, scope=scope, wire=self.wire)
             if header is not None:
                 self._authorizations[scope] = header
-            return header is not None
+            return header
 
-    def _send(self, method: str, url: str, *, scope: str, accept: str) -> Answer:
+    def _send(self, method: str, url: str, *, accept: str, authorization: str | None) -> Answer:
         for _ in range(_REDIRECTS_LIMIT + 1):
             headers = {"Accept": accept}
             # On a redirect to another place who one is stays here.
-            if _leads_to(url) == self._origin and scope in self._authorizations:
-                headers["Authorization"] = self._authorizations[scope]
+            if authorization is not None and _leads_to(url) == self._origin:
+                headers["Authorization"] = authorization
             answer = self.wire.ask(method, url, headers=headers)
             if answer.status not in _REDIRECTS:
                 return answer

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from dokreg.addresses import is_loopback_name
 from registries import api_verdicts
-from registries.kinds.minting import Answer, Deadline
+from registries.kinds.minting import Answer, Deadline, TooLate
 from servers import ssh
 from servers.docker import Host
 from servers.verdicts import Verdict
@@ -213,13 +213,17 @@ class Wire:
         return wrapped
 
     def _left(self, origin: Origin) -> float:
-        self._complain_if_late(origin)
-        return self._deadline.left
+        try:
+            return self._deadline.left
+        except TooLate:
+            raise NotAnswered(self._too_late(origin)) from None
 
     def _complain_if_late(self, origin: Origin) -> None:
         if self._deadline.is_over:
-            verdict = api_verdicts.too_late(address=origin.authority, seconds=self._seconds, place=self.place)
-            raise NotAnswered(verdict) from None
+            raise NotAnswered(self._too_late(origin)) from None
+
+    def _too_late(self, origin: Origin) -> Verdict:
+        return api_verdicts.too_late(address=origin.authority, seconds=self._seconds, place=self.place)
 
     def _kept(self, origin: Origin) -> "_Connection | None":
         with self._lock:

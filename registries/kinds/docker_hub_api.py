@@ -38,7 +38,7 @@ class HubListing:
         return str(settings.DOKREG_DOCKER_HUB_URL)
 
     def list_repositories(self, caller: Caller, account: Account | None, *, namespace: str) -> Repositories:
-        owner = namespace.partition("/")[0] or (account.username if account else "")
+        owner = namespace.partition("/")[0] or (account.username.lower() if account else "")
         headers = self._headers(caller, account)
         paths: list[str] = []
         is_last = False

@@ -397,6 +397,23 @@ def test_a_tag_that_cannot_be_described_is_there_with_its_name() -> None:
     assert found.problem is not None
 
 
+def test_a_registry_that_asks_who_one_is_only_for_manifests() -> None:
+    """Then several ask at once, and each is asked who it is."""
+
+    def answer(request: Request) -> Answer:
+        if "/tags/list" in request.path:
+            return Answer(200, json.dumps({"tags": [str(number) for number in range(20)]}))
+        if not request.authorization:
+            time.sleep(0.05)
+            return asking(**{"WWW-Authenticate": 'Basic realm="x"'})
+        return Answer(200, "{}")
+
+    with HttpImpostor(answer) as impostor:
+        found = registry_api.describe_tags(access=access(impostor.host), repository="acme/web")
+    assert found.problem is None
+    assert all(tag.digest for tag in found.tags)
+
+
 def test_after_a_limit_no_more_is_asked() -> None:
     def answer(request: Request) -> Answer:
         if "/tags/list" in request.path:
