@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from applications.models import Application, Project
 from organisations import invitations
 from organisations.models import Invitation, Membership, Organisation, Role, User
 from organisations.notification_models import NotificationChannel
@@ -38,6 +39,7 @@ class Things:
     rotation: Rotation
     config_check: ConfigCheck
     batch: TestBatch
+    application: Application
 
 
 Arguments = Callable[[Things], dict[str, str]]
@@ -138,14 +140,25 @@ def _config_check(things: Things) -> dict[str, str]:
     return {"check_id": things.config_check.pk}
 
 
+def _application(things: Things) -> dict[str, str]:
+    return {"application_id": things.application.pk}
+
+
+def _webhook(_: Things) -> dict[str, str]:
+    return {"key": "no-such-key"}
+
+
 def _kind(_: Things) -> dict[str, str]:
     return {"kind": "generic"}
 
 
+CHANGE_APPLICATION = ("applications.change_application",)
 CHANGE_HERE = ("registries.change_registry", "servers.view_server")
 SEE_BOTH = ("registries.view_registry", "servers.view_server")
 FREE = (
     FreeRow("healthz", status=503, anonymous=503),  # no worker beats in the tests
+    FreeRow("webhook", arguments=_webhook, status=405, anonymous=405),
+    FreeRow("webhook", arguments=_webhook, method="POST", status=404, anonymous=404),
     FreeRow("home", status=302),
     FreeRow("setup", arguments=_token, status=404, anonymous=404),
     FreeRow("sign_in", status=302, anonymous=200),
@@ -263,6 +276,12 @@ OWNED = (
     ),
     Row("registries:delete", ("registries.delete_registry",), _registry),
     Row("registries:delete", ("registries.delete_registry",), _registry, method="POST", status=303),
+    Row("applications:webhook", CHANGE_APPLICATION, _application),
+    Row("applications:webhook_key", CHANGE_APPLICATION, _application, "POST", 303),
+    Row("applications:webhook_end", CHANGE_APPLICATION, _application, "POST", 303),
+    Row("applications:webhook_secret", CHANGE_APPLICATION, _application, "POST", 303),
+    Row("applications:webhook_secret_remove", CHANGE_APPLICATION, _application, "POST", 303),
+    Row("applications:webhook_unsigned", CHANGE_APPLICATION, _application, "POST", 303),
     Row("fleet:matrix", SEE_BOTH),
     Row("fleet:test", SEE_BOTH, method="POST", status=303),
     Row("fleet:test_registry", SEE_BOTH, _registry, method="POST", status=303),
@@ -326,7 +345,20 @@ def things(organisation: Organisation, alice: User) -> Things:
             asked_by=alice,
         ),
         batch=TestBatch.objects.create(organisation=organisation, registry=registry, asked_by=alice),
+        application=_an_application(organisation, key),
     )
+
+
+def _an_application(organisation: Organisation, key: SSHKey) -> Application:
+    server = Server.objects.create(organisation=organisation, name="web-2", host="192.0.2.11", ssh_key=key)
+    project = Project(organisation=organisation, name="Shop")
+    application = Application(
+        organisation=organisation, project=project, name="web", server=server, image="acme/web:1", container_name="web"
+    )
+    # In bulk, so that the audit trail has no line of it: a line leads to a page of its own.
+    Project.objects.bulk_create([project])
+    Application.objects.bulk_create([application])
+    return application
 
 
 def url_names(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[str]:

@@ -275,7 +275,7 @@ def test_every_recorded_event_can_be_filtered() -> None:
     from django.conf import settings
 
     called = set()
-    for app in ("organisations", "servers", "registries"):
+    for app in ("organisations", "servers", "registries", "applications"):
         for file in (settings.BASE_DIR / app).rglob("*.py"):
             called |= set(re.findall(r'record(?:_for_all)?\(\s*"([^"]+)"', file.read_text()))
     assert called == set(audit.EVENTS)
