@@ -84,7 +84,7 @@ def receive(*, application: Application, headers: Headers, body: bytes, now: dt.
 def in_words(images: list[PushedImage]) -> str:
     """The images that were named, as far as a line holds them."""
     more = f" and {len(images) - MOST_NAMED} more" if len(images) > MOST_NAMED else ""
-    return ", ".join(str(image) for image in images[:MOST_NAMED]) + more
+    return ", ".join(image.name for image in images[:MOST_NAMED]) + more
 
 
 def _taken(call: _Call) -> Answer:
@@ -106,6 +106,7 @@ def _taken(call: _Call) -> Answer:
     found = next((one for one in call.images if matching.matches(image=one, runs=runs, home=call.sender.home)), None)
     if found is None:
         return _ignore(call, _why_none_matches(call.images, runs))
+    call.images = [found]
     return _deploy(call, found)
 
 

@@ -21,11 +21,15 @@ class PushedImage:
     digest: str | None = None
     aliases: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
+    @property
+    def name(self) -> str:
+        """Host, repository and tag, for people."""
         host = f"{self.host}/" if self.host else ""
         tag = f":{self.tag}" if self.tag else ""
-        digest = f"@{self.digest}" if self.digest else ""
-        return f"{host}{self.repository}{tag}{digest}"
+        return f"{host}{self.repository}{tag}"
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.digest}" if self.digest else self.name
 
 
 class Sender:
