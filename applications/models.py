@@ -122,6 +122,9 @@ class Application(OwnedByOrganisation):
     webhook_key = OptionalSecretField(editable=False)
     webhook_key_hash = models.CharField(max_length=64, blank=True, editable=False, db_index=True)
     webhook_secret = OptionalSecretField(editable=False)
+    webhook_takes_unsigned = models.BooleanField(
+        default=False, editable=False, help_text="Beside a signing secret: whether senders that cannot sign may call."
+    )
     webhook_changed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     poll_minutes = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(MOST_POLL_MINUTES)])
@@ -335,3 +338,7 @@ class ContainerLook(Run):
     def since(self) -> dt.datetime | None:
         """Since when it is as it is: it started then, or ended."""
         return parse_datetime(str(self.answer.get("started_at" if self.is_up else "finished_at", "")))
+
+
+# Models of this app, in a file of their own that needs the classes above.
+import applications.webhook_models  # noqa: E402, F401

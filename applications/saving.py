@@ -20,7 +20,7 @@ OF_THE_CONTAINER = (
 OF_THE_WORKERS = frozenset(
     {
         "last_deployment", "serving", "poll_due_at", "polled_at", "polled_digest", "poll_failures", "poll_cause",
-        "webhook_key", "webhook_key_hash", "webhook_secret", "webhook_changed_at",
+        "webhook_key", "webhook_key_hash", "webhook_secret", "webhook_takes_unsigned", "webhook_changed_at",
     }
 )  # fmt: skip
 

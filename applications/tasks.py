@@ -5,6 +5,7 @@ from django.conf import settings
 
 from applications import deploy, deploying, looking, polling, sweeping
 from applications.models import ContainerLook
+from applications.webhooks import deliveries
 from servers import runs
 
 # A deployment ends itself by its own deadline; this is for a process that hangs where no deadline holds.
@@ -27,6 +28,7 @@ def sweep_deployments() -> None:
     deploying.dispatch()
     runs.sweep(ContainerLook, run_container_look)
     looking.prune()
+    deliveries.prune()
 
 
 @shared_task

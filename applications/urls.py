@@ -1,6 +1,6 @@
 """Addresses of projects, applications and deployments, under /<organisation>/."""
 
-from django.urls import path
+from django.urls import include, path
 
 from applications.views import deployments, detail, editing, looks, projects
 
@@ -20,6 +20,7 @@ urlpatterns = [
     path("applications/<slug:application_id>/deploy/", deployments.deploy, name="deploy"),
     path("applications/<slug:application_id>/rollback/", deployments.roll_back, name="rollback"),
     path("applications/<slug:application_id>/action/", deployments.act, name="action"),
+    path("applications/<slug:application_id>/webhook/", include("applications.webhook_urls")),
     path("applications/<slug:application_id>/look/", looks.look, name="look"),
     path("looks/<slug:look_id>/", looks.show, name="look_detail"),
     path("deployments/<slug:deployment_id>/", deployments.show, name="deployment"),

@@ -16,7 +16,7 @@ from django_htmx.middleware import HtmxDetails
 
 from dokreg.addresses import Network
 
-ONE_TIME_LINK = re.compile(r"(/(?:setup|invitations)/)[^/\s\"]+")
+SECRET_LINK = re.compile(r"(/(?:setup|invitations|webhooks)/)[^/\s\"]+")
 # Fields whose forms refuse a NUL in words of their own.
 TAKES_SECRETS = frozenset(
     {"address", "new_password", "password", "password1", "password2", "old_password", "private_key", "text"}
@@ -101,7 +101,7 @@ class HtmxRedirectMiddleware:
 
 
 class MaskOneTimeLinks(logging.Filter):
-    """Django logs the address of every refused request; the one of a one-time link is a key."""
+    """Django logs the address of every refused request; the one of a one-time link or of a webhook is a key."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
@@ -111,8 +111,8 @@ class MaskOneTimeLinks(logging.Filter):
 
 
 def masked(text: str) -> str:
-    """The text without the secret part of one-time links."""
-    return ONE_TIME_LINK.sub(r"\1********", text)
+    """The text without the secret part of one-time links and of webhooks."""
+    return SECRET_LINK.sub(r"\1********", text)
 
 
 class SilentExceptionReporterFilter(SafeExceptionReporterFilter):

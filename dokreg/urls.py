@@ -1,13 +1,15 @@
 """Every address. What belongs to an organisation stands under its slug."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
+from applications.views.webhook_in import webhook_in
 from dokreg import views
 
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("admin/", admin.site.urls),
+    re_path(r"^webhooks/(?P<key>[^/]+)/?$", webhook_in, name="webhook"),
     path("", include("organisations.account_urls")),
     path("<slug:organisation>/settings/", include("servers.urls")),
     path("<slug:organisation>/settings/registries/", include("registries.urls")),

@@ -28,6 +28,7 @@ RESERVED_SLUGS = frozenset(
         "sign-in",
         "sign-out",
         "static",
+        "webhooks",
     }
 )
 Row_co = TypeVar("Row_co", bound=models.Model, covariant=True)

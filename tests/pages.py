@@ -164,14 +164,21 @@ def _container_look(things: Things) -> dict[str, str]:
     return {"look_id": things.container_look.pk}
 
 
+def _webhook(_: Things) -> dict[str, str]:
+    return {"key": "no-such-key"}
+
+
 def _kind(_: Things) -> dict[str, str]:
     return {"kind": "generic"}
 
 
+CHANGE_APPLICATION = ("applications.change_application",)
 CHANGE_HERE = ("registries.change_registry", "servers.view_server")
 SEE_BOTH = ("registries.view_registry", "servers.view_server")
 FREE = (
     FreeRow("healthz", status=503, anonymous=503),  # no worker beats in the tests
+    FreeRow("webhook", arguments=_webhook, status=405, anonymous=405),
+    FreeRow("webhook", arguments=_webhook, method="POST", status=404, anonymous=404),
     FreeRow("home", status=302),
     FreeRow("setup", arguments=_token, status=404, anonymous=404),
     FreeRow("sign_in", status=302, anonymous=200),
@@ -320,6 +327,12 @@ OWNED = (
     Row("applications:look_detail", ("applications.view_application",), _container_look, status=303),
     Row("applications:deployment", ("applications.view_application",), _deployment),
     Row("applications:cancel", ("applications.deploy_application",), _deployment, method="POST", status=303),
+    Row("applications:webhook", CHANGE_APPLICATION, _application),
+    Row("applications:webhook_key", CHANGE_APPLICATION, _application, "POST", 303),
+    Row("applications:webhook_end", CHANGE_APPLICATION, _application, "POST", 303),
+    Row("applications:webhook_secret", CHANGE_APPLICATION, _application, "POST", 303),
+    Row("applications:webhook_secret_remove", CHANGE_APPLICATION, _application, "POST", 303),
+    Row("applications:webhook_unsigned", CHANGE_APPLICATION, _application, "POST", 303),
     Row("fleet:matrix", SEE_BOTH),
     Row("fleet:test", SEE_BOTH, method="POST", status=303),
     Row("fleet:test_registry", SEE_BOTH, _registry, method="POST", status=303),

@@ -170,6 +170,9 @@ def test_what_cannot_be_handed_to_docker_is_refused(organisation: Organisation, 
 def test_every_secret_column_is_found() -> None:
     found = {f"{field.model.__name__}.{field.name}" for field in secret_fields()}
     assert found == {
+        "Application.environment",
+        "Application.webhook_key",
+        "Application.webhook_secret",
         "Draft.password",
         "KeyCanary.value",
         "NotificationChannel.address",
