@@ -3,10 +3,17 @@
 import re
 
 from tests.lab import sshd
+from tests.lab.registry import Account
 from tests.running import Running
 from tests.visitor import Page, Visitor
 
 PASSWORD = "correct horse battery staple"
+# What stands in the form of a new application by itself.
+APPLICATION = {
+    "restart_policy": "unless-stopped", "network": "bridge", "order": "auto", "settle_seconds": "0",
+    "stop_seconds": "10", "health_interval_seconds": "10", "health_timeout_seconds": "5", "health_retries": "3",
+    "health_start_seconds": "0", "poll_minutes": "0",
+}  # fmt: skip
 
 
 class Owner(Visitor):
@@ -33,6 +40,24 @@ class Owner(Visitor):
         server_id = re.findall(r"/servers/([^/]+)/", page.address)[0]
         self._confirm_host_key(server_id, machine)
         return str(server_id)
+
+    def add_registry(self, host: str, account: Account) -> str:
+        """Save a registry of the lab; the id of its row."""
+        add = "/acme/settings/registries/add/generic/"
+        self.get(add)
+        page = self.post(add, name=host, url=host, username=account.username, password=account.password)
+        return str(re.findall(r"/registries/([^/]+)/", page.address)[0])
+
+    def add_application(self, **values: str) -> str:
+        """Add an application in a new project of its name; the address of its page."""
+        name = values.pop("name", "web")
+        self.get("/acme/projects/add/")
+        project = self.post("/acme/projects/add/", name=name).address
+        self.get(f"{project}services/add/application/")
+        values = APPLICATION | {"name": name, "container_name": name} | values
+        page = self.post(f"{project}services/add/application/", **values)
+        assert "/applications/" in page.address, page.text
+        return page.address
 
     def _confirm_host_key(self, server_id: str, machine: sshd.Server) -> None:
         path = f"/acme/settings/servers/{server_id}/"

@@ -7,9 +7,10 @@ from applications.models import Application, Deployment
 from organisations.models import Organisation
 from registries.models import Registry
 from servers.models import Server
-from tests.applications.rows import answer_of, containers_on, deployed, make_application, push_web, ran
+from tests.applications.rows import deployed, make_application, ran
 from tests.lab.engine import Engine
 from tests.lab.registry import BasicRegistry
+from tests.lab.web import answer_of, containers_on, push_web
 
 State = Deployment.State
 

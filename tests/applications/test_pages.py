@@ -17,9 +17,10 @@ from organisations.models import Organisation, User
 from registries.models import Registry
 from servers.ladder import new_rung
 from servers.models import Server
-from tests.applications.rows import deployed, make_application, push_web, ran
+from tests.applications.rows import deployed, make_application, ran
 from tests.lab.engine import Engine
 from tests.lab.registry import BasicRegistry
+from tests.lab.web import push_web
 from tests.people import ClientOf, allow
 from tests.registries.rows import make_registry
 from tests.servers.rows import make_server

@@ -12,9 +12,10 @@ from organisations.models import Organisation
 from organisations.notification_models import Notice
 from registries.models import Registry
 from servers.models import Server
-from tests.applications.rows import answer_of, deployed, make_application, push_web
+from tests.applications.rows import deployed, make_application
 from tests.lab.engine import Engine
 from tests.lab.registry import BasicRegistry
+from tests.lab.web import answer_of, push_web
 from tests.servers.rows import make_server
 
 Reason, State = Deployment.Reason, Deployment.State

@@ -13,11 +13,12 @@ from organisations.models import Organisation, User
 from registries.models import Registry, TokenRefresh
 from servers import docker, engine, ssh
 from servers.models import Server
-from tests.applications.rows import answer_of, containers_on, deployed, make_application, push_web, ran
+from tests.applications.rows import deployed, make_application, ran
 from tests.lab import sshd
 from tests.lab.engine import Engine
 from tests.lab.fixtures import NewFolder
 from tests.lab.registry import BasicRegistry
+from tests.lab.web import answer_of, containers_on, push_web
 from tests.registries.rows import lab_server
 
 Action, State = Deployment.Action, Deployment.State

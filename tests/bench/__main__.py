@@ -1,7 +1,8 @@
 """`make bench`: what dokreg costs, side by side with what it is compared with, in one run on both.
 
 Prints a table, and writes the figures as JSON to the file named as the argument; a section is measured alone if it
-is named as well (`tests`, `list`, `fleet`, `refreshes`, `logins`). Medians; the spread is the middle half of the runs.
+is named as well (`tests`, `list`, `fleet`, `refreshes`, `logins`, `deployments`). Medians; the spread is the middle
+half of the runs.
 Everything is real: sshd, Docker engine, registry, `manage.py up`; only AWS is a stand-in.
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import fleet, logins, refreshes
+from tests.bench import deployments, fleet, logins, refreshes
 from tests.bench.figures import Figure, compared, memory, timed
 from tests.lab.engine import Engine
 from tests.lab.registry import Account, BearerRegistry
@@ -111,6 +112,7 @@ SECTIONS = {
     "fleet": fleet.figures,
     "refreshes": refreshes.figures,
     "logins": logins.figures,
+    "deployments": deployments.figures,
 }
 
 

@@ -3,7 +3,6 @@
 import collections
 import contextlib
 import json
-import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.applications.rows import answer_of, containers_on, push_web
 from tests.lab.engine import Engine
 from tests.lab.fixtures import ALICE, NewServer
 from tests.lab.ports import free_port
 from tests.lab.registry import BasicRegistry
 from tests.lab.slow_line import HeldLine
 from tests.lab.sshd import Server, path_with_docker
+from tests.lab.web import answer_of, containers_on, push_web
 from tests.owner import Owner
 from tests.running import Running, running
 
@@ -54,7 +53,7 @@ class Shop:
         self.name = f"web-{self.port}"
         self.image = f"{line.host}/shop/web:{self.port}"
         self.server_id = owner.add_server(self.name, machine)
-        self.registry_id = add_registry(self.owner, line.host)
+        self.registry_id = owner.add_registry(line.host, ALICE)
         push_web(pusher, self.image, port=self.port, marker="old", command=DEAF.format(port=self.port))
 
     def make(self, **values: Any) -> str:
@@ -78,13 +77,6 @@ class Shop:
         """The rung that is being climbed."""
         rungs = json.loads(self.dokreg.column("SELECT rungs FROM applications_deployment WHERE id = ?", deployment)[0])
         return next((str(rung["name"]) for rung in rungs if rung["state"] == "running"), "")
-
-
-def add_registry(owner: Owner, host: str) -> str:
-    add = "/acme/settings/registries/add/generic/"
-    owner.get(add)
-    page = owner.post(add, name=host, url=host, username=ALICE.username, password=ALICE.password)
-    return str(re.findall(r"/registries/([^/]+)/", page.address)[0])
 
 
 def wished(dokreg: Running, *wishes: object) -> list[str]:
@@ -240,7 +232,7 @@ def test_fifty_at_once_on_five_servers(
     push_web(engine_two, image, port=1, marker="one", command='["/bin/busybox", "sleep", "3600"]')
     engines = [engine_one, engine_two, engine_one, engine_two, engine_one]
     servers = [owner.add_server(f"many-{n}", new_server(engine)) for n, engine in enumerate(engines)]
-    registry_id = add_registry(owner, lab_registry.host)
+    registry_id = owner.add_registry(lab_registry.host, ALICE)
     wishes = [
         {"make": {"name": f"app-{n}", "server": servers[n % 5], "registry": registry_id, "image": image}}
         for n in range(50)
