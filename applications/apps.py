@@ -10,6 +10,7 @@ class ApplicationsConfig(AppConfig):
         from applications import uses as uses_here
         from applications.models import Application, Project
         from organisations import audit_words, uses
+        from registries import pullers
         from registries.models import Registry
         from servers.models import Server
 
@@ -22,6 +23,7 @@ class ApplicationsConfig(AppConfig):
                 "memory_mb", "cpus", "order", "webhook_changed_at", "poll_minutes",
             ],
         )  # fmt: skip
+        pullers.register(uses_here.pulling_with)
         uses.register(Registry, uses_here.of_registry)
         uses.register(Server, uses_here.of_server)
         for field in ("ports", "volumes", "command", "environment_names"):

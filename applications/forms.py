@@ -78,15 +78,15 @@ class ApplicationForm(OwnedForm[Application]):
             "container_name": "Container name",
             "restart_policy": "Restart policy",
             "health_command": "Health check",
-            "health_interval_seconds": "Every (seconds)",
-            "health_timeout_seconds": "Give up a try after (seconds)",
-            "health_retries": "Unhealthy after (failures)",
-            "health_start_seconds": "Failures do not count for the first (seconds)",
+            "health_interval_seconds": "Interval (s)",
+            "health_timeout_seconds": "Timeout (s)",
+            "health_retries": "Retries",
+            "health_start_seconds": "Start period (s)",
             "memory_mb": "Memory (MiB)",
             "cpus": "CPUs",
             "order": "Order",
-            "settle_seconds": "Runs well after (seconds)",
-            "stop_seconds": "Time to stop (seconds)",
+            "settle_seconds": "Up after (s)",
+            "stop_seconds": "Time to stop (s)",
         }
         help_texts = {
             "name": "What your team calls it, such as “web”.",
@@ -140,7 +140,7 @@ class ApplicationForm(OwnedForm[Application]):
         field.queryset = Server.objects.of(self.organisation)
         field.empty_label = "Choose a server"
         if self.is_new and len(servers := list(field.queryset[:2])) == 1:
-            self.initial.setdefault("server", servers[0].pk)
+            self.initial["server"] = self.initial.get("server") or servers[0].pk
 
     def _show_stored(self, typed: dict[str, Any]) -> None:
         """Stored lists as the lines that people write; what was typed already goes before it."""

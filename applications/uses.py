@@ -3,6 +3,7 @@
 from applications.models import Application
 from organisations.uses import Use, Uses
 from registries.models import Registry
+from registries.pullers import Pullers
 from servers.models import Server
 
 MOST_SHOWN = 20
@@ -17,6 +18,12 @@ _SHOWN = (
 
 def of_registry(registry: Registry) -> Uses:
     return _of(registry=registry)
+
+
+def pulling_with(registry: Registry) -> Pullers:
+    """For new credentials, which are tried where the old ones are used."""
+    servers = list(Application.objects.filter(registry=registry).values_list("server_id", flat=True))
+    return Pullers(len(servers), frozenset(servers))
 
 
 def of_server(server: Server) -> Uses:

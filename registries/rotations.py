@@ -15,7 +15,7 @@ from django.utils import timezone
 from dokreg.encryption import SecretUnreadable
 from organisations import audit
 from organisations.models import User
-from registries import batches, credentials, testing, tokens, verdicts
+from registries import batches, credentials, pullers, testing, tokens, verdicts
 from registries.credentials import DockerLogin
 from registries.kinds.methods import Minted, MintFailed
 from registries.models import Login, Registry, RegistryTest, Rotation, TestBatch
@@ -36,16 +36,15 @@ WIPED = {"password": None, "token": None, "expires_at": None}
 
 
 def is_in_use(registry: Registry) -> bool:
-    """Whether servers stay logged in with it, so that wrong credentials would do harm."""
-    return registry.logins.exclude(state=Login.State.LEAVING).exists()
+    """Whether servers stay logged in or something pulls with it, so that wrong credentials would do harm."""
+    return registry.logins.exclude(state=Login.State.LEAVING).exists() or bool(pullers.of(registry))
 
 
 def dependents(registry: Registry) -> list[str]:
     """What depends on a registry's credentials, a sentence each."""
     number = registry.logins.exclude(state=Login.State.LEAVING).count()
-    if not number:
-        return []
-    return [f"{number} server{'s stay' if number > 1 else ' stays'} logged in with it."]
+    logins = [f"{number} server{'s stay' if number > 1 else ' stays'} logged in with it."] if number else []
+    return logins + [found.sentence for found in pullers.of(registry)]
 
 
 def to_show(registry: Registry) -> Rotation | None:
@@ -190,9 +189,10 @@ def sweep() -> None:
 
 
 def _places(registry: Registry) -> list[Server]:
-    """The servers that use a registry: those that stay logged in, and the one where it is tested."""
+    """The servers that use a registry: those that stay logged in or pull, and the one where it is tested."""
     holding = registry.logins.exclude(state=Login.State.LEAVING).values("server")
-    return list(Server.objects.filter(Q(pk__in=holding) | Q(pk=registry.server_id)))
+    pulling = pullers.servers_of(registry) | {registry.server_id}
+    return list(Server.objects.filter(Q(pk__in=holding) | Q(pk__in=pulling)))
 
 
 def _plan_tests(rotation: Rotation) -> None:

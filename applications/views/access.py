@@ -12,7 +12,7 @@ HEAVY = (
     "environment", "webhook_key", "webhook_secret",
     "registry__password", "registry__token", "registry__account",
     "serving__log", "serving__rungs", "serving__progress", "serving__replaces",
-    "last_deployment__log", "last_deployment__progress", "last_deployment__replaces",
+    "last_deployment__log", "last_deployment__rungs", "last_deployment__progress", "last_deployment__replaces",
 )  # fmt: skip
 
 
@@ -22,8 +22,15 @@ def one_project(request: OrganisationRequest, project_id: str) -> Project:
 
 def applications_of(request: OrganisationRequest) -> "QuerySet[Application]":
     """With what their pages show of each."""
-    related = ("organisation", "project", "server", "registry", "serving__server", "last_deployment")
-    return Application.objects.of(request.organisation).select_related(*related).defer(*HEAVY)
+    rows = Application.objects.of(request.organisation)
+    return rows.select_related(
+        "organisation",
+        "project__organisation",
+        "server",
+        "registry",
+        "serving__server",
+        "last_deployment__organisation",
+    ).defer(*HEAVY)
 
 
 def one_application(request: OrganisationRequest, application_id: str) -> Application:
@@ -33,6 +40,6 @@ def one_application(request: OrganisationRequest, application_id: str) -> Applic
 def deployments_of(request: OrganisationRequest) -> "QuerySet[Deployment]":
     """With their application, and who asked for them."""
     rows = Deployment.objects.of(request.organisation)
-    return rows.select_related("organisation", "application__project", "server", "asked_by").defer(
-        "application__environment", "application__webhook_key", "application__webhook_secret"
-    )
+    return rows.select_related(
+        "organisation", "application__organisation", "application__project__organisation", "asked_by"
+    ).defer("application__environment", "application__webhook_key", "application__webhook_secret")

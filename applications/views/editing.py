@@ -63,7 +63,9 @@ def _form(request: OrganisationRequest, application: Application) -> HttpRespons
         "section": SECTION,
         "form": form,
         "project": application.project,
-        "application": None if is_new else Application.objects.select_related("organisation").get(pk=application.pk),
+        "application": None
+        if is_new
+        else Application.objects.select_related("organisation").defer("environment").get(pk=application.pk),
         "pull": form.pull_reference,
         "may_use_registries": "registries.use_registry" in request.may,
         "has_servers": Server.objects.of(request.organisation).exists(),

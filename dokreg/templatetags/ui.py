@@ -48,6 +48,7 @@ STATES = {
     "succeeded": ("check", "Succeeded"),
     "cancelled": ("minus", "Cancelled"),
     # How a container is, in Docker's words; “running” is “up” here, for a run that runs is not over yet.
+    "none": ("minus", "No container"),
     "up": ("check", "Running"),
     "healthy": ("check", "Healthy"),
     "starting": ("clock", "Starting"),

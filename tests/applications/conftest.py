@@ -4,21 +4,26 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from django.test import Client
 from pytest_django import Settings
 
+from applications.models import Application
 from organisations.models import Organisation, User
 from registries import tokens
 from registries.models import Registry, TokenRefresh
 from servers import ssh
 from servers.models import Server
+from tests.applications.rows import make_application
 from tests.lab import sshd
 from tests.lab.aws import Aws
 from tests.lab.engine import Engine
 from tests.lab.fixtures import ALICE, ECR_HOST, NewCloudRegistry, NewFolder
 from tests.lab.ports import free_port
 from tests.lab.registry import BasicRegistry
+from tests.people import ClientOf
 from tests.registries.held import make_ecr
 from tests.registries.rows import lab_server, make_registry
+from tests.servers.rows import make_server
 
 
 @pytest.fixture
@@ -74,3 +79,19 @@ def small_engine(new_folder: NewFolder) -> Iterator[Engine]:
 @pytest.fixture
 def port() -> int:
     return free_port("127.0.0.1")
+
+
+@pytest.fixture
+def client(alice: User, client_of: ClientOf) -> Client:
+    return client_of(alice)
+
+
+@pytest.fixture
+def host(organisation: Organisation) -> Server:
+    return make_server(organisation)
+
+
+@pytest.fixture
+def application(organisation: Organisation, host: Server) -> Application:
+    """One without a server of the lab: nothing of it is really deployed."""
+    return make_application(organisation, server=host, registry=None, image="nginx:1.27")

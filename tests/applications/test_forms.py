@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
-from django.urls import reverse
 
 from applications.models import Application, Project
 from dokreg.encryption import SecretUnreadable
 from organisations.models import Organisation, User
 from registries.models import Registry
 from servers.models import Server
+from tests.applications.page_rows import address
 from tests.applications.rows import make_application
 from tests.people import ClientOf, allow
 from tests.registries.rows import make_registry
@@ -27,27 +27,13 @@ FORM = {
 
 
 @pytest.fixture
-def client(alice: User, client_of: ClientOf) -> Client:
-    return client_of(alice)
-
-
-@pytest.fixture
 def project(organisation: Organisation) -> Project:
     return Project.objects.create(organisation=organisation, name="Shop")
 
 
 @pytest.fixture
-def host(organisation: Organisation) -> Server:
-    return make_server(organisation)
-
-
-@pytest.fixture
 def images(organisation: Organisation, alice: User) -> Registry:
     return make_registry(organisation, alice, "Images", image_prefix="acme")
-
-
-def address(name: str, **more: str) -> str:
-    return reverse(f"applications:{name}", kwargs={"organisation": "acme"} | more)
 
 
 def add(client: Client, project: Project, **values: str) -> Any:

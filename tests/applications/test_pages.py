@@ -2,7 +2,6 @@
 
 import datetime as dt
 import re
-from typing import Any
 
 import pytest
 from django.db import connection
@@ -15,82 +14,20 @@ from applications import deploying, looking
 from applications.models import Application, ContainerLook, Deployment, Project
 from organisations.models import Organisation, User
 from registries.models import Registry
-from servers.ladder import new_rung
 from servers.models import Server
+from tests.applications.page_rows import DIGEST, HTMX, OTHER_DIGEST, address, make_deployment, make_look, serve, text_of
 from tests.applications.rows import deployed, make_application, ran
 from tests.lab.engine import Engine
 from tests.lab.registry import BasicRegistry
 from tests.lab.web import push_web
 from tests.people import ClientOf, allow
 from tests.registries.rows import make_registry
-from tests.servers.rows import make_server
 
-State, Action = Deployment.State, Deployment.Action
-DIGEST = "sha256:" + "a" * 64
-OTHER_DIGEST = "sha256:" + "b" * 64
+Action, State = Deployment.Action, Deployment.State
 HEAVY = re.compile(
-    r'"applications_application"\."(?:environment|webhook_key|webhook_secret)"|"applications_deployment"\."log"'
-    r'|"registries_registry"\."(?:password|token)"'
+    r'"applications_application"\."(?:environment|webhook_key|webhook_secret)"'
+    r'|"applications_deployment"\."log"|T\d+\."log"|"registries_registry"\."(?:password|token)"'
 )
-HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def client(alice: User, client_of: ClientOf) -> Client:
-    return client_of(alice)
-
-
-@pytest.fixture
-def host(organisation: Organisation) -> Server:
-    return make_server(organisation)
-
-
-@pytest.fixture
-def application(organisation: Organisation, host: Server) -> Application:
-    """One without a server of the lab: nothing of it is really deployed."""
-    return make_application(organisation, server=host, registry=None, image="nginx:1.27")
-
-
-def address(name: str, **more: str) -> str:
-    return reverse(f"applications:{name}", kwargs={"organisation": "acme"} | more)
-
-
-def make_deployment(application: Application, state: str = State.SUCCEEDED, **values: Any) -> Deployment:
-    now = timezone.now()
-    values = {"reference": "docker.io/library/nginx:1.27", "server_name": "web-1", "container_name": "web"} | values
-    if state not in {State.QUEUED, State.RUNNING}:
-        values = {"started_at": now, "finished_at": now} | values
-    deployment = Deployment.objects.create(
-        organisation=application.organisation,
-        application=application,
-        state=state,
-        rungs=[new_rung("pull", "Pull")],
-        **values,
-    )
-    Application.objects.filter(pk=application.pk).update(last_deployment=deployment)
-    return deployment
-
-
-def serve(application: Application, deployment: Deployment) -> None:
-    Application.objects.filter(pk=application.pk).update(serving=deployment)
-
-
-def make_look(application: Application, **answer: Any) -> ContainerLook:
-    answer = {"name": "web", "status": "running", "health": "", "exit_code": 0, "restarts": 0} | answer
-    return ContainerLook.objects.create(
-        organisation=application.organisation,
-        application=application,
-        state="passed",
-        finished_at=timezone.now(),
-        answer=answer,
-        log="listening on :80",
-    )
-
-
-def text_of(client: Client, page: str, **options: Any) -> str:
-    answer = client.get(page, **options)
-    assert answer.status_code == 200
-    return str(answer.content.decode())
 
 
 # Projects
@@ -251,111 +188,6 @@ def test_who_may_only_see_is_offered_nothing_to_do(bob: User, client_of: ClientO
         main = text_of(client, page).partition("<main")[2]
         for action in ("/deploy/", "/rollback/", "/action/", "/edit/", "/delete/", "/services/add/", "/projects/add/"):
             assert action not in main, page
-
-
-# Deploying
-
-
-def test_deploying_leads_to_its_page_and_twice_is_once(client: Client, application: Application) -> None:
-    deploy = address("deploy", application_id=application.pk)
-    first, second = client.post(deploy), client.post(deploy)
-    deployment = Deployment.objects.get()
-    assert first["Location"] == second["Location"] == deployment.get_absolute_url()
-    assert deployment.asked_by == User.objects.get(username="alice")
-    page = text_of(client, deployment.get_absolute_url())
-    assert "Waiting for its turn" in page
-    assert 'http-equiv="refresh"' in page
-
-
-@pytest.mark.parametrize("action", ["start", "stop", "restart", "remove"])
-def test_what_is_done_to_a_container(client: Client, application: Application, action: str) -> None:
-    serve(application, make_deployment(application))
-    answer = client.post(address("action", application_id=application.pk), {"action": action})
-    queued = Deployment.objects.get(state=State.QUEUED)
-    assert queued.action == action
-    assert answer["Location"] == (queued if action == "remove" else application).get_absolute_url()
-
-
-@pytest.mark.parametrize("action", ["delete", "tidy", "deploy", "", "x"])
-def test_nothing_else_can_be_done_so(client: Client, application: Application, action: str) -> None:
-    serve(application, make_deployment(application))
-    client.post(address("action", application_id=application.pk), {"action": action})
-    assert not Deployment.objects.filter(state=State.QUEUED).exists()
-
-
-def test_a_container_that_is_not_there_is_not_stopped(client: Client, application: Application) -> None:
-    page = client.post(address("action", application_id=application.pk), {"action": "stop"}, follow=True)
-    assert "Deploy it first" in page.content.decode()
-
-
-def test_one_that_waits_is_cancelled_at_once(client: Client, application: Application) -> None:
-    client.post(address("deploy", application_id=application.pk))
-    deployment = Deployment.objects.get()
-    page = client.post(address("cancel", deployment_id=deployment.pk), follow=True).content.decode()
-    assert "alice cancelled it" in page
-    assert "Deploy again" in page
-    assert "too late" in client.post(address("cancel", deployment_id=deployment.pk), follow=True).content.decode()
-
-
-def live(client: Client, deployment: Deployment, **seen: str | int) -> str:
-    return text_of(client, deployment.get_absolute_url(), query_params=seen, headers=HTMX)
-
-
-def test_only_what_is_new_of_the_log_is_sent(client: Client, application: Application) -> None:
-    deployment = make_deployment(application, State.RUNNING, log="one\ntwo <three>\n", revision=2)
-    assert "two &lt;three&gt;" in text_of(client, deployment.get_absolute_url())
-    part = live(client, deployment, seen=1, **{"from": 4})
-    assert '<div hx-swap-oob="beforeend:#log">two &lt;three&gt;\n</div>' in part
-    assert "one" not in part.partition("hx-swap-oob")[2]
-    assert f"seen=2&amp;from={len(deployment.log)}&amp;step=" in part
-    assert "beforeend" not in live(client, deployment, seen=1, **{"from": len(deployment.log)})
-
-
-def test_a_rung_is_announced_once_and_so_is_the_end(client: Client, application: Application) -> None:
-    deployment = make_deployment(application, State.RUNNING, revision=2)
-    deployment.rungs[0]["state"] = "running"
-    deployment.save()
-    assert 'id="announce"' in live(client, deployment, seen=1)
-    assert 'id="announce"' not in live(client, deployment, seen=1, step="pull")
-    Deployment.objects.update(state=State.SUCCEEDED)
-    ended = live(client, deployment, seen=1, step="pull")
-    assert "The deployment succeeded." in ended
-    assert "hx-trigger" not in ended
-
-
-@pytest.mark.parametrize(
-    ("progress", "words"),
-    [
-        (
-            {"layers": 7, "layers_done": 3, "bytes": 42_000_000, "bytes_total": 120_000_000},
-            "3 of 7 layers, 42 of 120 MB",
-        ),
-        ({"layers": 1, "layers_done": 0, "bytes": 0, "bytes_total": 0}, "0 of 1 layer"),
-    ],
-)
-def test_how_far_the_pull_is(client: Client, application: Application, progress: dict[str, int], words: str) -> None:
-    deployment = make_deployment(application, State.RUNNING, progress=progress)
-    page = text_of(client, deployment.get_absolute_url())
-    assert words in page
-    assert "<progress" in page
-
-
-def test_what_can_be_done_after_its_end(client: Client, application: Application) -> None:
-    old = make_deployment(application, digest=OTHER_DIGEST)
-    new = make_deployment(application, digest=DIGEST)
-    assert f"Roll back to {old.short_digest}" in text_of(client, new.get_absolute_url())
-    failed = make_deployment(application, State.FAILED)
-    page = text_of(client, failed.get_absolute_url())
-    assert "Deploy again" in page
-    assert "Roll back" not in page
-
-
-def test_who_watches_the_end_of_an_application_is_led_away(client: Client, application: Application) -> None:
-    deployment = make_deployment(application, State.RUNNING, action=Action.DELETE)
-    application.delete()
-    answer = client.get(deployment.get_absolute_url(), headers=HTMX)
-    assert answer["HX-Redirect"] == address("projects")
-    assert client.get(deployment.get_absolute_url()).status_code == 404
 
 
 # Deleting

@@ -114,6 +114,41 @@ def add_channel(page: Page, name: str, address: str) -> None:
     expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
 
 
+def add_project(page: Page, name: str) -> str:
+    """Make a project; its address."""
+    page.goto(HOME.replace("/settings", "/projects/"))
+    page.locator("#main").get_by_role("link", name="New Project").first.click()
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+    return page.url
+
+
+def add_application(
+    page: Page, project: str, *, name: str, registry: str, image: str, server: str, command: str = ""
+) -> str:
+    """Add an application that runs in the server's own network; its address."""
+    page.goto(f"{project}services/add/application/")
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("Image", exact=True).fill(image)
+    if registry:
+        choice = page.get_by_label("Registry", exact=True)
+        choice.select_option(label=choice.locator("option", has_text=registry).inner_text())
+    page.get_by_label("Server", exact=True).select_option(label=server)
+    page.get_by_label("Network").fill("host")
+    page.get_by_label("Command").fill(command)
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+    return page.url
+
+
+def deploy(page: Page, end: str) -> str:
+    """Deploy the application that the page shows, and wait for the end; the address of the deployment."""
+    page.get_by_role("button", name="Deploy", exact=True).click()
+    expect(page.locator("#live .ladder-head .badge")).to_have_attribute("data-state", end)
+    return page.url
+
+
 def rung(page: Page, name: str) -> Locator:
     """One step of the ladder that the page shows."""
-    return page.locator("#ladder .rung").filter(has=page.locator(".what", has_text=name))
+    return page.locator(":is(#ladder, #live) .rung").filter(has=page.locator(".what", has_text=name))
