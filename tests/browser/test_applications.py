@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, StorageState, ViewportSize, expect
 
-from tests.applications.rows import answer_of, push_web
 from tests.browser import steps
 from tests.browser.chromium import new_page
 from tests.browser.conftest import Opener
@@ -16,6 +15,7 @@ from tests.lab.engine import Engine
 from tests.lab.fixtures import ALICE
 from tests.lab.ports import free_port
 from tests.lab.registry import BasicRegistry
+from tests.lab.web import answer_of, push_web
 from tests.running import Running
 
 PROJECTS = HOME.replace("/settings", "/projects/")
