@@ -19,7 +19,17 @@ from dokreg.addresses import Network
 SECRET_LINK = re.compile(r"(/(?:setup|invitations|webhooks)/)[^/\s\"]+")
 # Fields whose forms refuse a NUL in words of their own.
 TAKES_SECRETS = frozenset(
-    {"address", "new_password", "password", "password1", "password2", "old_password", "private_key", "text"}
+    {
+        "address",
+        "environment",
+        "new_password",
+        "password",
+        "password1",
+        "password2",
+        "old_password",
+        "private_key",
+        "text",
+    }
 )
 GetResponse = Callable[[HttpRequest], HttpResponse]
 

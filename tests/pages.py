@@ -370,7 +370,7 @@ def things(organisation: Organisation, alice: User) -> Things:
     registry.password = "s3cret-of-the-robot"
     registry.save()
     project = Project.objects.create(organisation=organisation, name="Shop")
-    application = Application.objects.create(
+    application = Application(
         organisation=organisation,
         project=project,
         name="web",
@@ -378,6 +378,8 @@ def things(organisation: Organisation, alice: User) -> Things:
         image="shop/web:1",
         container_name="shop-web",
     )
+    application.environment = "TOKEN=s3cret-of-the-application"
+    application.save()
     return Things(
         organisation=organisation,
         membership=membership_of(dora),

@@ -9,8 +9,10 @@ import pytest
 
 from tests.lab import sshd
 from tests.lab.aws import Aws
+from tests.lab.engine import Engine
+from tests.lab.fixtures import ALICE
 from tests.lab.impostors import HttpImpostor, denying
-from tests.lab.registry import BearerRegistry
+from tests.lab.registry import BasicRegistry, BearerRegistry
 from tests.lab.watch import Watch, encodings, files_with, watching
 from tests.owner import PASSWORD, Owner
 from tests.running import Running, running
@@ -23,10 +25,21 @@ SECRETS = {
     "foreign": "marked-foreign-secret",
     "access key": "marked/secret+access+key/of/forty/letters",
     "channel": "marked-channel-token",
+    "environment": "marked-environment-value",
 }
 ECR_HOST = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
+ITS_FORM = re.compile(r"/acme/applications/\w+/edit/")  # those who may change it read the environment there
+SAYS_ITS_ENVIRONMENT = '["/bin/busybox", "sh", "-c", "env; exec sleep 3600"]'
 UNDERSTOOD = "docker login -u marked -p marked-pasted-secret registry.example.com"
+
+
+APPLICATION = {
+    "name": "talkative", "container_name": "", "ports": "", "volumes": "", "command": "", "restart_policy": "no",
+    "network": "host", "health_command": "", "health_interval_seconds": "10", "health_timeout_seconds": "5",
+    "health_retries": "3", "health_start_seconds": "0", "memory_mb": "", "cpus": "", "order": "auto",
+    "settle_seconds": "1", "stop_seconds": "1",
+}  # fmt: skip
 
 
 class Hunt(NamedTuple):
@@ -41,7 +54,11 @@ class Hunt(NamedTuple):
 
 @pytest.fixture(scope="module")
 def hunt(
-    tmp_path_factory: pytest.TempPathFactory, server_one: sshd.Server, bearer_registry: BearerRegistry
+    tmp_path_factory: pytest.TempPathFactory,
+    server_one: sshd.Server,
+    engine_one: Engine,
+    bearer_registry: BearerRegistry,
+    lab_registry: BasicRegistry,
 ) -> Iterator[Hunt]:
     bearer_registry.tokens.passwords |= {"marked": SECRETS["right"], "by-hand": SECRETS["foreign"]}
     data = tmp_path_factory.mktemp("hunt") / "data"
@@ -55,6 +72,8 @@ def hunt(
             answers += _mint(owner, cloud)
             answers += _stay_logged_in(owner, bearer_registry.host, server_id, server_one)
             answers.append(_be_told(owner))
+        # After the watch: the container itself has its environment.
+        answers += _deploy(owner, lab_registry, engine_one, server_id)
         middle = server_one.private_key.splitlines()[2]
         yield Hunt(dokreg, owner, [middle, *cloud.all_tokens()], watch, answers)
 
@@ -126,6 +145,32 @@ def _stay_logged_in(owner: Owner, host: str, server_id: str, server: sshd.Server
     return answers
 
 
+def _deploy(owner: Owner, registry: BasicRegistry, engine: Engine, server_id: str) -> list[str]:
+    """Deploy an application that says its whole environment, and look at it; then remove its container."""
+    image = f"{registry.host}/shop/talkative:1"
+    engine.import_image(image, command=SAYS_ITS_ENVIRONMENT)
+    engine.push(image, ALICE)
+    add = "/acme/settings/registries/add/generic/"
+    owner.get(add)
+    owner.post(add, name="Lab", url=registry.host, username=ALICE.username, password=ALICE.password)
+    registry_id = owner.get("/acme/settings/registries/").match(r'href="/acme/settings/registries/(\w+)/">Lab<')
+    owner.get("/acme/projects/add/")
+    project = owner.post("/acme/projects/add/", name="Shop").address
+    form = APPLICATION | {"server": server_id, "registry": registry_id, "image": image}
+    values = form | {"environment": f"TOKEN={SECRETS['environment']}"}
+    owner.get(f"{project}services/add/application/")
+    application = owner.post(f"{project}services/add/application/", **values)
+    deployment = owner.post(f"{application.address}deploy/")
+    answers = [application.text, owner.wait_until(deployment.address, "Look at the container").text]
+    assert "TOKEN=" in answers[-1]  # it has said it, and the value is masked
+    owner.get(application.address)
+    owner.post(f"{application.address}look/")
+    answers.append(owner.wait_until(application.address, "Its last lines").text)
+    assert "TOKEN=" in answers[-1]
+    removal = owner.post(f"{application.address}action/", action="remove")
+    return [*answers, owner.wait_until(removal.address, "To the application").text]
+
+
 def _be_told(owner: Owner) -> str:
     owner.get("/acme/settings/notifications/add/")
     address = f"json://:{SECRETS['channel']}@chat.example.com/{SECRETS['channel']}"
@@ -162,10 +207,11 @@ def test_no_page_holds_one(hunt: Hunt) -> None:
         seen.add(path)
         page = hunt.owner.get(path)
         assert page.status < 500, path
-        assert found_in(page.text, hunt) == [], path
+        assert found_in(page.text, hunt) == [SECRETS["environment"]] * bool(ITS_FORM.fullmatch(path)), path
         waiting += [link for link in re.findall(r'href="(/[^"?#]+)', page.text) if not link.startswith("/static/")]
     assert len(seen) > 50
     assert "/acme/settings/notifications/" in seen
+    assert any(ITS_FORM.fullmatch(path) for path in seen)
 
 
 def test_no_process_holds_one(hunt: Hunt) -> None:

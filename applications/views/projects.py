@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import F, QuerySet, Window
+from django.db.models.functions import RowNumber
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -18,6 +20,7 @@ from organisations.deletion import StillUsed, used_by
 from organisations.responses import posted, see_other, status_of
 
 PROJECTS_PER_PAGE = 20
+MOST_OF_EACH = 20
 APPLICATIONS_PER_PAGE = 50
 Rows = list[tuple[Application, ContainerLook | None]]
 
@@ -35,16 +38,14 @@ def show_list(request: OrganisationRequest) -> HttpResponse:
         found = matching | found.filter(project__in=named)
         projects = projects.filter(pk__in=found.values("project")) | named
     page = Paginator(projects, PROJECTS_PER_PAGE).get_page(request.GET.get("page"))
-    rows = _rows(list(found.filter(project__in=list(page.object_list)).order_by("name")))
+    rows = _rows(_first_of_each(found.filter(project__in=list(page.object_list))))
     for project in page.object_list:
         project.organisation = request.organisation
     context = {
         "section": SECTION,
         "page_obj": page,
         "query": query,
-        "projects": [
-            (project, [row for row in rows if row[0].project_id == project.pk]) for project in page.object_list
-        ],
+        "projects": [(project, *_of(project, rows)) for project in page.object_list],
     }
     return render(request, "applications/projects.html", context)
 
@@ -111,6 +112,18 @@ def _form(request: OrganisationRequest, project: Project, *, is_new: bool) -> Ht
     shown = None if is_new else one_project(request, project.pk)
     context = {"section": SECTION, "form": form, "project": shown}
     return render(request, "applications/project_form.html", context, status=status_of(request))
+
+
+def _first_of_each(applications: "QuerySet[Application]") -> list[Application]:
+    """By name: of each project as many as the list shows, and one more to tell that there are more."""
+    place = Window(RowNumber(), partition_by=F("project"), order_by=[F("name").asc(), F("pk").asc()])
+    return list(applications.annotate(place=place).filter(place__lte=MOST_OF_EACH + 1).order_by("name", "pk"))
+
+
+def _of(project: Project, rows: Rows) -> tuple[Rows, bool]:
+    """The rows that the list shows of a project, and whether there are more."""
+    own = [row for row in rows if row[0].project_id == project.pk]
+    return own[:MOST_OF_EACH], len(own) > MOST_OF_EACH
 
 
 def _rows(applications: Sequence[Application]) -> Rows:

@@ -104,6 +104,15 @@ def test_what_can_be_done_after_its_end(client: Client, application: Application
     assert "Roll back" not in page
 
 
+def test_after_a_removal_there_is_no_container_to_look_at(client: Client, application: Application) -> None:
+    serve(application, make_deployment(application, digest=DIGEST))
+    removal = make_deployment(application, action=Action.REMOVE)
+    page = text_of(client, removal.get_absolute_url())
+    assert "To the application" in page
+    assert "Look at the container" not in page
+    assert "Roll back" not in page
+
+
 def test_who_watches_the_end_of_an_application_is_led_away(client: Client, application: Application) -> None:
     deployment = make_deployment(application, State.RUNNING, action=Action.DELETE)
     application.delete()

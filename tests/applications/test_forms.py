@@ -13,6 +13,7 @@ from registries.models import Registry
 from servers.models import Server
 from tests.applications.page_rows import address
 from tests.applications.rows import make_application
+from tests.pages import OWNED, Row, Things
 from tests.people import ClientOf, allow
 from tests.registries.rows import make_registry
 from tests.servers.rows import make_server
@@ -155,6 +156,13 @@ def test_the_environment_is_in_the_form_of_an_edit_and_nowhere_else(
         assert "web" in text
         assert MARKED not in text
     assert "TOKEN" in client.get(application.get_absolute_url()).content.decode()
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in OWNED if row.method == "GET" and row.name != "applications:edit"], ids=lambda row: row.id
+)
+def test_no_other_page_has_the_environment(row: Row, client: Client, things: Things) -> None:
+    assert "s3cret-of-the-application" not in client.get(row.address(things)).content.decode()
 
 
 def test_saving_it_as_it_was_is_no_change(client: Client, host: Server, organisation: Organisation) -> None:

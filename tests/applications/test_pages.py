@@ -70,6 +70,18 @@ def test_projects_and_applications_are_found(client: Client, application: Applic
     assert "Nothing found" in text_of(client, f"{address('projects')}?q=none+of+them")
 
 
+def test_of_a_large_project_the_list_shows_the_first_and_leads_to_the_others(
+    client: Client, organisation: Organisation, host: Server
+) -> None:
+    for number in range(22):
+        make_application(organisation, server=host, registry=None, image="nginx", name=f"one-{number:02}")
+    page = text_of(client, address("projects"))
+    assert page.count("Actions for one-") == 20
+    assert "one-19" in page
+    assert "All applications of Shop" in page
+    assert text_of(client, Project.objects.get().get_absolute_url()).count("Actions for one-") == 22
+
+
 def test_the_list_and_a_project_take_as_many_queries_for_many_as_for_few(
     client: Client, application: Application, organisation: Organisation, host: Server
 ) -> None:

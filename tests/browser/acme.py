@@ -39,6 +39,7 @@ DEPLOYER = Account("deployer", "pull-only-2f7c91")
 GITHUB = Account("acme-bot", "ghp_8Qm2yT5vXc1nLr7KdWs0ZpJb4HfUeA9gGiOq")
 AMAZON = Account("AKIA4K7Q2MZT5XWB3RNH", "k3Zr8vQ1tYp6LmW0sXc9JdF4hGb7NaU2eRo5TiKq")
 IMAGE = "registry.acme.example/acme/web:1.4"
+SERVES = """/bin/busybox sh -c 'echo "[web] 4 workers, listening on :8080"; exec sleep 3600'"""
 BOB = Account("bob", "a password that bob remembers")
 
 
@@ -98,6 +99,7 @@ def filled(browser: Browser, dokreg: Running, parts: Lab) -> Iterator[StorageSta
         steps.set_up(page, dokreg.setup_link)
         _add_servers(page, parts, stack)
         _add_registries(page, parts)
+        _deploy(page)
         _invite(page, browser, dokreg)
         page.goto("/acme-logistics/fleet/")
         page.get_by_role("button", name="Test everywhere", exact=True).first.click()
@@ -168,6 +170,23 @@ def _add(
     steps.save(page, name)
 
 
+def _deploy(page: Page) -> None:
+    """The team's shop, of which one application runs and one waits."""
+    project = steps.add_project(page, "Shop")
+    for name, image in (("checkout", "checkout:2.0"), ("web", "web:1.4")):
+        steps.add_application(
+            page,
+            project,
+            name=name,
+            registry="Production images",
+            image=image,
+            server="web-1",
+            command=SERVES,
+            environment="DATABASE_URL=postgres://db/shop\nSECRET_KEY=not-in-any-picture",
+        )
+    steps.deploy(page, "succeeded")
+
+
 def _invite(page: Page, browser: Browser, dokreg: Running) -> None:
     with new_page(browser, dokreg.url) as (other, _watch):
         other.goto(steps.invite(page, "Bob Miller", "Member"))
@@ -175,5 +194,5 @@ def _invite(page: Page, browser: Browser, dokreg: Running) -> None:
         for field in other.locator("input[type=password]").all():
             field.fill(BOB.password)
         other.get_by_role("button", name="Make account and join").click()
-        expect(other.get_by_role("heading", name="Registries")).to_be_visible()
+        expect(other.get_by_role("heading", name="Projects")).to_be_visible()
     steps.invite(page, "Erin from the data team", "Viewer")

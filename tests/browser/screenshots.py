@@ -59,6 +59,13 @@ def take_all(camera: Camera) -> None:
         open_named(page, "registries", MINTED)
     with camera.looking("fleet") as page:
         page.goto("/acme-logistics/fleet/")
+    with camera.looking("application", viewport=HIGH_WINDOW) as page:
+        open_application(page)
+        page.locator("#container .badge[data-state=up]").wait_for()
+    with camera.looking("deployment") as page:
+        open_application(page)
+        page.locator("#deployments li a").first.click()
+        page.locator("#log").wait_for()
     with camera.looking("server-host-key") as page:
         open_named(page, "servers", UNKNOWN_SERVER)
 
@@ -67,6 +74,12 @@ def open_named(page: Page, section: str, name: str) -> None:
     page.goto(f"{HOME}/{section}/")
     page.locator("#main").get_by_role("link", name=name, exact=True).first.click()
     page.get_by_role("heading", name=name, exact=True).wait_for()
+
+
+def open_application(page: Page) -> None:
+    page.goto("/acme-logistics/projects/")
+    page.get_by_role("link", name="web", exact=True).click()
+    page.get_by_role("heading", name="web", exact=True).wait_for()
 
 
 def check_sizes() -> None:

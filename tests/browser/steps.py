@@ -125,7 +125,15 @@ def add_project(page: Page, name: str) -> str:
 
 
 def add_application(
-    page: Page, project: str, *, name: str, registry: str, image: str, server: str, command: str = ""
+    page: Page,
+    project: str,
+    *,
+    name: str,
+    registry: str,
+    image: str,
+    server: str,
+    command: str = "",
+    environment: str = "",
 ) -> str:
     """Add an application that runs in the server's own network; its address."""
     page.goto(f"{project}services/add/application/")
@@ -137,6 +145,7 @@ def add_application(
     page.get_by_label("Server", exact=True).select_option(label=server)
     page.get_by_label("Network").fill("host")
     page.get_by_label("Command").fill(command)
+    page.get_by_label("Environment").fill(environment)
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
     return page.url

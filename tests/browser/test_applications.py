@@ -11,6 +11,7 @@ from tests.browser.chromium import new_page
 from tests.browser.conftest import Opener
 from tests.browser.inspection import NARROW_AND_DARK, inspect
 from tests.browser.steps import HOME, rung
+from tests.browser.test_pages import FOCUS, LISTEN, MOST_TABS
 from tests.lab.engine import Engine
 from tests.lab.fixtures import ALICE
 from tests.lab.ports import free_port
@@ -107,6 +108,7 @@ def test_from_the_form_to_a_container_that_answers(
     expect(page.get_by_text("GREETING", exact=True)).to_be_visible()
 
     page.get_by_role("button", name="Deploy").click()
+    page.evaluate(LISTEN)
     log = page.locator("#log")
     expect(log).to_contain_text("The new container is running")
     assert page.locator("#live .ladder-head .badge").get_attribute("data-state") == "running"  # it grows meanwhile
@@ -114,6 +116,9 @@ def test_from_the_form_to_a_container_that_answers(
     expect(rung(page, "Switch over")).to_have_attribute("data-state", "passed")
     lines = log.inner_text().strip().splitlines()
     assert len(lines) == len(set(lines)), lines  # each line once
+    heard = [text for text in page.evaluate("heard") if text]
+    assert heard[-1] == "The deployment succeeded."
+    assert heard.count("Runs…") == 1  # not with each line of the log
     assert answer_of(port) == "one"
 
     page.get_by_role("link", name="Look at the container").click()
@@ -126,6 +131,27 @@ def test_from_the_form_to_a_container_that_answers(
     page.get_by_role("button", name="Delete application").click()
     expect(page.get_by_role("heading", name="Projects", exact=True)).to_be_visible()
     expect(page.get_by_role("link", name="web", exact=True)).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("place", "action"),
+    [
+        ("projects", "New Project"),
+        ("a project", "New Service"),
+        ("an application that runs", "Deploy"),
+        ("a deployment that failed", "Deploy again"),
+        ("deleting an application", "Delete application"),
+    ],
+)
+def test_the_keyboard_reaches_the_main_action(page: Page, places: Places, place: str, action: str) -> None:
+    page.goto(places[place])
+    for _ in range(MOST_TABS):
+        page.keyboard.press("Tab")
+        focus = page.evaluate(FOCUS)
+        assert focus["ring"], f"no ring on {focus['html'][:200]}"
+        if focus["inMain"] and focus["word"] == action:
+            return
+    raise AssertionError(f"{action} is not among the first {MOST_TABS} stops")
 
 
 # A deployment as if a worker had it in hand, with a long log.

@@ -19,7 +19,7 @@ SECRET = "marked-secret-of-the-admin"
 MODELS = sorted(
     f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
     for model in admin.site._registry
-    if model._meta.app_label in {"dokreg", "organisations", "servers", "registries", "axes"}
+    if model._meta.app_label in {"dokreg", "organisations", "servers", "registries", "applications", "axes"}
 )
 
 
@@ -53,9 +53,10 @@ def registry_form(things: Things, **changes: str) -> dict[str, str]:
 
 def secrets_of(things: Things) -> list[str]:
     """The secrets in clear, and as they are stored."""
-    stored = [things.registry.password, things.key.private_key]
+    stored = [things.registry.password, things.key.private_key, things.application.environment]
     ciphertexts = [secret.token.decode() for secret in stored if secret]
-    return ["s3cret-of-the-robot", PRIVATE_KEY.private[40:80], things.invitation.token_hash, *ciphertexts]
+    clear = ["s3cret-of-the-robot", "s3cret-of-the-application"]
+    return [*clear, PRIVATE_KEY.private[40:80], things.invitation.token_hash, *ciphertexts]
 
 
 @pytest.mark.parametrize("path", MODELS)
@@ -65,7 +66,20 @@ def test_every_list_opens_and_can_be_searched(path: str, root: Client, things: T
 
 
 @pytest.mark.parametrize(
-    "name", ["registry", "key", "server", "invitation", "registry_test", "server_test", "membership"]
+    "name",
+    [
+        "registry",
+        "key",
+        "server",
+        "invitation",
+        "registry_test",
+        "server_test",
+        "membership",
+        "project",
+        "application",
+        "deployment",
+        "container_look",
+    ],
 )
 def test_no_page_shows_a_secret(name: str, root: Client, things: Things) -> None:
     row = getattr(things, name)
