@@ -1,5 +1,12 @@
 from django.apps import AppConfig
 
+_LABELS = {
+    "cpus": "CPUs",
+    "environment_names": "Environment",
+    "memory_mb": "Memory (MiB)",
+    "poll_minutes": "Minutes between looks for a new image",
+}
+
 
 class ApplicationsConfig(AppConfig):
     name = "applications"
@@ -26,6 +33,8 @@ class ApplicationsConfig(AppConfig):
         pullers.register(uses_here.pulling_with)
         uses.register(Registry, uses_here.of_registry)
         uses.register(Server, uses_here.of_server)
+        for field, label in _LABELS.items():
+            audit_words.register_label(Application, field, label)
         for field in ("ports", "volumes", "command", "environment_names"):
             audit_words.register_words(Application, field, _list_in_words)
 

@@ -5,9 +5,9 @@ sentence that names it, before anything runs. Stored are plain values, which go 
 become an option of a command.
 """
 
-import ast
 import io
 import ipaddress
+import json
 import re
 import shlex
 from collections.abc import Callable, Iterable
@@ -136,10 +136,10 @@ def as_command(words: list[str]) -> str:
 
 
 def in_words(text: str) -> str:
-    """A column's `repr`, as the audit trail has it, in the form in which people write it."""
+    """A column as the audit trail has it, in the form in which people write it."""
     try:
-        entries = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
+        entries = json.loads(text)
+    except ValueError:
         return text
     if not isinstance(entries, list):
         return text

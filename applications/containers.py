@@ -147,12 +147,12 @@ def facts(found: dict[str, Any]) -> dict[str, Any]:
 def _refuse_ended(daemon: Engine, container: str, found: dict[str, Any]) -> None:
     state = found["State"]
     status, restarts = str(state.get("Status", "")), int(found.get("RestartCount", 0))
-    if _health(found) == "unhealthy":
-        raise NotUp(verdicts.unhealthy(probe=_last_probe(state)), words=last_lines(daemon, container))
-    if status not in {"running", "created"} or restarts:
+    if status not in {"running", "created"} or restarts:  # also where its health check fails, since it is not there
         verdict = verdicts.exited(status=status, code=int(state.get("ExitCode", 0)), restarts=restarts)
         words = last_lines(daemon, container) or str(state.get("Error", ""))
         raise NotUp(verdict, words=words)
+    if _health(found) == "unhealthy":
+        raise NotUp(verdicts.unhealthy(probe=_last_probe(state)), words=last_lines(daemon, container))
 
 
 def _health(found: dict[str, Any]) -> str:

@@ -1,5 +1,7 @@
 """Settings as people write them: read, refused with a sentence, and written back."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,6 +141,6 @@ def test_a_value_is_not_repeated_in_a_complaint() -> None:
 
 
 def test_the_audit_trail_has_them_as_people_write_them() -> None:
-    assert in_words(repr(stored([Port(80, 8080), Port(53, 53, protocol="udp")]))) == "8080:80, 53:53/udp"
-    assert in_words(repr(stored([Volume("data", "/d", read_only=True)]))) == "data:/d:ro"
+    assert in_words(json.dumps(stored([Port(80, 8080), Port(53, 53, protocol="udp")]))) == "8080:80, 53:53/udp"
+    assert in_words(json.dumps(stored([Volume("data", "/d", read_only=True)]))) == "data:/d:ro"
     assert in_words("not a list") == "not a list"
