@@ -73,6 +73,7 @@ class ApplicationForm(OwnedForm[Application]):
             "name", "registry", "image", "server", "container_name", "ports", "volumes", "command", "restart_policy",
             "network", "health_command", "health_interval_seconds", "health_timeout_seconds", "health_retries",
             "health_start_seconds", "memory_mb", "cpus", "order", "settle_seconds", "stop_seconds",
+            "poll_minutes",
         ]  # fmt: skip
         labels = {
             "container_name": "Container name",
@@ -87,6 +88,7 @@ class ApplicationForm(OwnedForm[Application]):
             "order": "Order",
             "settle_seconds": "Up after (s)",
             "stop_seconds": "Time to stop (s)",
+            "poll_minutes": "Look for a new image every (min)",
         }
         help_texts = {
             "name": "What your team calls it, such as “web”.",
@@ -100,6 +102,8 @@ class ApplicationForm(OwnedForm[Application]):
             "order": "Starting first leaves no gap, but two containers cannot have the same ports of the server.",
             "settle_seconds": "Without a health check: so long the new container must have run to count as up.",
             "stop_seconds": "So long it may take to end by itself before it is killed.",
+            "poll_minutes": "0: never. When the tag has a new digest it is deployed by itself. Looking is no pull, and counts "
+            "against no quota.",
         }
         widgets = {
             "image": forms.TextInput(
@@ -203,9 +207,12 @@ class ApplicationForm(OwnedForm[Application]):
         if not cleaned.get("image") or "registry" in self.errors:
             return
         try:
-            pull_references.compose(registry=cleaned["registry"], image=cleaned["image"])
+            reference = pull_references.compose(registry=cleaned["registry"], image=cleaned["image"])
         except InvalidReference as error:
             self.add_error("image", str(error))
+            return
+        if reference.digest and cleaned.get("poll_minutes"):
+            self.add_error("poll_minutes", "The image is pinned to a digest, which never becomes another: enter 0.")
 
     def _clean_ports(self, cleaned: dict[str, Any]) -> None:
         if not cleaned.get("ports"):

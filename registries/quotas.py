@@ -41,3 +41,9 @@ def note(
 def of_registry(registry: Registry) -> QuerySet[Quota]:
     """What was seen with a registry's account, the newest first."""
     return Quota.objects.filter(registry=registry).select_related("server").order_by("-seen_at")
+
+
+def of_pulls(*, organisation: Organisation, host: str, registry: Registry | None, server: Server) -> QuerySet[Quota]:
+    """What a server's pulls from a host are counted against: with a registry's account, or for None as anybody."""
+    seen = Quota.objects.filter(organisation=organisation, host=host, registry=registry, server=server)
+    return seen.select_related("server")

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import trigger_client_event
 
-from applications import deploying, looking, saving
+from applications import deploying, looking, polling, saving
 from applications.container_settings import as_command, ports_of, volumes_of
 from applications.deploying import CannotDeploy
 from applications.models import Application
@@ -15,6 +15,9 @@ from applications.views.access import SECTION, one_application
 from organisations import audit
 from organisations.access import OrganisationRequest, requires
 from organisations.responses import see_other, status_of
+from registries import quotas
+from registries.models import Quota
+from registries.references import parse
 
 HISTORY_PER_PAGE = 20
 
@@ -35,6 +38,7 @@ def show(request: OrganisationRequest, application_id: str) -> HttpResponse:
         "ports": ports_of(application.ports),
         "volumes": volumes_of(application.volumes),
         "command": as_command(application.command),
+        "quotas": _quotas(application),
         "look": look,
         "is_stale": looking.is_stale(look, application),
         "page_obj": page,
@@ -77,3 +81,20 @@ def _reference(application: Application) -> str:
         return deploying.reference_of(application)
     except CannotDeploy:
         return application.image
+
+
+def _quotas(application: Application) -> list[Quota]:
+    """Of its pulls, where its registry counts them."""
+    try:
+        reference = parse(deploying.reference_of(application))
+    except CannotDeploy:
+        return []
+    if not polling.tells_quota(reference):
+        return []
+    seen = quotas.of_pulls(
+        organisation=application.organisation,
+        host=reference.host,
+        registry=application.registry,
+        server=application.server,
+    )
+    return list(seen)

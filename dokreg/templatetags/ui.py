@@ -145,5 +145,7 @@ def duration(length: float | dt.timedelta | None) -> str:
     seconds = milliseconds / 1000
     if round(seconds, 1) < MINUTE:
         return f"{seconds:.1f} s"
+    if seconds >= HOUR and round(seconds) % HOUR == 0:
+        return f"{round(seconds) // HOUR} h"
     minutes, rest = divmod(round(seconds), MINUTE)
     return f"{minutes} min {rest} s"

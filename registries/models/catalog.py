@@ -1,5 +1,7 @@
 """What registries were found to have, and how many pulls they still allow."""
 
+import datetime as dt
+
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -101,6 +103,11 @@ class Quota(OwnedByOrganisation):
 
     def __str__(self) -> str:
         return f"Pulls left at {self.host}: {self.remaining} of {self.limit}"
+
+    @property
+    def window(self) -> dt.timedelta | None:
+        """The time that the limit is for; None if the registry does not say it."""
+        return dt.timedelta(seconds=self.window_seconds) if self.window_seconds else None
 
     @property
     def place(self) -> str:

@@ -14,7 +14,7 @@ from organisations.access import OrganisationRequest, requires
 from organisations.deletion import StillUsed, used_by
 from organisations.responses import see_other
 from organisations.uses import uses_of
-from registries import alarms, rotations, saving
+from registries import alarms, quotas, rotations, saving
 from registries.forms import RegistryForm
 from registries.models import Draft, Registry, RegistryTest
 from registries.short_forms import SavedTestForm
@@ -30,6 +30,7 @@ from registries.views.workbench import (
 from servers.models import Server
 
 HISTORY = 20
+QUOTAS = 5
 REFRESHES = 8
 TOKEN_COLUMNS = [
     "token", "token_issued_at", "token_expires_at", "refresh_due_at", "refresh_failures", "last_refresh",
@@ -108,6 +109,7 @@ def show_detail(
         "test": registry.last_test,
         "history": registry.tests.filter(sent_at__isnull=False).select_related("asked_by", "organisation")[:HISTORY],
         "uses": uses_of(registry),
+        "quotas": quotas.of_registry(registry)[:QUOTAS],
         "entries": audit.entries_of(registry) if may_audit else [],
         "alarms": alarms.open_alarms(registry),
         "rotation": rotations.to_show(registry),

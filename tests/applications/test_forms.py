@@ -24,6 +24,7 @@ FORM = {
     "command": "", "environment": "", "restart_policy": "unless-stopped", "network": "bridge", "health_command": "",
     "health_interval_seconds": "10", "health_timeout_seconds": "5", "health_retries": "3", "health_start_seconds": "0",
     "memory_mb": "", "cpus": "", "order": "auto", "settle_seconds": "3", "stop_seconds": "10",
+    "poll_minutes": "0",
 }  # fmt: skip
 
 

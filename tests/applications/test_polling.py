@@ -8,14 +8,18 @@ from django.utils import timezone
 
 from applications import deploy, polling, tasks
 from applications.models import Application, Deployment
-from organisations.models import Organisation
+from organisations.models import Organisation, User
 from organisations.notification_models import Notice
+from registries import quotas
 from registries.models import Registry
+from registries.rate_limits import RateLimit
 from servers.models import Server
 from tests.applications.rows import deployed, make_application
 from tests.lab.engine import Engine
 from tests.lab.registry import BasicRegistry
 from tests.lab.web import answer_of, push_web
+from tests.people import ClientOf
+from tests.registries.rows import make_registry
 from tests.servers.rows import make_server
 
 Reason, State = Deployment.Reason, Deployment.State
@@ -138,3 +142,15 @@ def test_an_image_pinned_to_its_digest_is_not_asked_for(organisation: Organisati
     assert polling.poll(application.pk) is None
     application.refresh_from_db()
     assert (application.poll_failures, application.polled_digest) == (0, "")
+
+
+def test_the_pages_show_how_many_pulls_are_left(organisation: Organisation, alice: User, client_of: ClientOf) -> None:
+    hub = make_registry(organisation, alice, kind="docker_hub", url="docker.io", image_prefix="acme")
+    web = make_server(organisation)
+    application = make_application(organisation, server=web, registry=hub, image="shop:1")
+    limit = RateLimit(limit=200, remaining=76, window_seconds=21600, source="acme-id")
+    quotas.note(organisation=organisation, host="docker.io", registry=hub, server=web, rate_limit=limit)
+    for page in (application, hub):
+        text = client_of(alice).get(page.get_absolute_url()).content.decode()
+        assert "76 of 200 in 6 h" in text
+        assert "on web-1 (counted for acme-id), seen" in text
