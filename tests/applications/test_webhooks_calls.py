@@ -342,7 +342,7 @@ def test_nothing_of_a_call_is_in_the_log(
     lines = [record.getMessage() for record in caplog.records if MaskOneTimeLinks().filter(record)]
     assert any("/webhooks/********" in line for line in lines)
     for hidden in (key, secret, "marked", headers["X-Dokreg-Signature-256"][7:]):
-        assert not any(hidden in line for line in lines if "SELECT" not in line and "INSERT" not in line), hidden
+        assert not any(hidden in line for line in lines), hidden
 
 
 def test_of_a_body_only_the_image_is_kept(application: Application) -> None:
