@@ -20,6 +20,7 @@ NOTHING = {"", "None", "null"}
 # Said without their values: long, or only a sign that a secret is another one.
 SAID_IN_SHORT = {
     "address_changed_at": "a new address",
+    "environment_changed_at": "a new environment",
     "host_key": "a new host key",
     "public_key": "a new key pair",
     "secret_changed_at": "a new password",
