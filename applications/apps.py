@@ -37,6 +37,7 @@ class ApplicationsConfig(AppConfig):
             audit_words.register_label(Application, field, label)
         for field in ("ports", "volumes", "command", "environment_names"):
             audit_words.register_words(Application, field, _list_in_words)
+        audit_words.register_words(Application, "poll_minutes", lambda text: "" if text == "0" else text)
 
 
 def _list_in_words(text: str) -> str:

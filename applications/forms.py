@@ -102,8 +102,8 @@ class ApplicationForm(OwnedForm[Application]):
             "order": "Starting first leaves no gap, but two containers cannot have the same ports of the server.",
             "settle_seconds": "Without a health check: so long the new container must have run to count as up.",
             "stop_seconds": "So long it may take to end by itself before it is killed.",
-            "poll_minutes": "0: never. When the tag has a new digest it is deployed by itself. Looking is no pull, and counts "
-            "against no quota.",
+            "poll_minutes": "0: never. When the tag has a new digest it is deployed by itself. Looking is no pull, and "
+            "counts against no quota.",
         }
         widgets = {
             "image": forms.TextInput(

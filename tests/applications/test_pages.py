@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from applications import deploying, looking
+from applications import deploying, looking, saving
 from applications.models import Application, ContainerLook, Deployment, Project
 from organisations.models import Organisation, User
 from registries.models import Registry
@@ -200,6 +200,18 @@ def test_who_may_only_see_is_offered_nothing_to_do(bob: User, client_of: ClientO
         main = text_of(client, page).partition("<main")[2]
         for action in ("/deploy/", "/rollback/", "/action/", "/edit/", "/delete/", "/services/add/", "/projects/add/"):
             assert action not in main, page
+
+
+def test_its_trail_says_that_the_environment_is_another_one_and_no_more(
+    client: Client, organisation: Organisation, host: Server
+) -> None:
+    application = make_application(
+        organisation, server=host, registry=None, image="nginx", environment="A=1", environment_names=["A"]
+    )
+    saving.save_application(application=application, environment="A=marked-value")
+    trail = text_of(client, application.get_absolute_url()).partition('id="audit-trail"')[2]
+    assert "A new environment" in trail
+    assert "marked-value" not in trail
 
 
 # Deleting
