@@ -1,6 +1,8 @@
 """From a project to a container that runs, in a browser, on a real engine."""
 
+import json
 import re
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -65,6 +67,9 @@ def places(dokreg: Running, browser: Browser, owner: StorageState, project: str,
         deployment = steps.deploy(page, "succeeded")
         page.goto(runs)
         expect(page.locator("#container .badge")).to_have_attribute("data-state", "up")
+        page.goto(f"{failed}webhook/")
+        page.get_by_role("button", name="Make a webhook").click()
+        page.get_by_role("button", name="Make a secret").click()
     return {
         "projects": PROJECTS,
         "projects, nothing found": f"{PROJECTS}?q=nothing+like+this",
@@ -79,6 +84,8 @@ def places(dokreg: Running, browser: Browser, owner: StorageState, project: str,
         "an application that was never deployed": new,
         "editing an application": f"{runs}edit/",
         "deleting an application": f"{runs}delete/",
+        "an application without a webhook": f"{runs}webhook/",
+        "a webhook": f"{failed}webhook/",
         "a deployment": deployment,
         "a deployment that failed": failed_deployment,
     }
@@ -131,6 +138,35 @@ def test_from_the_form_to_a_container_that_answers(
     page.get_by_role("button", name="Delete application").click()
     expect(page.get_by_role("heading", name="Projects", exact=True)).to_be_visible()
     expect(page.get_by_role("link", name="web", exact=True)).to_have_count(0)
+
+
+def test_a_new_image_comes_by_webhook_and_goes_by_rollback(
+    page: Page, project: str, server: str, lab_registry: BasicRegistry, engine_two: Engine
+) -> None:
+    port = free_port("127.0.0.1")
+    reference = f"{lab_registry.host}/shop/hooked:{port}"
+    push_web(engine_two, reference, port=port, marker="one")
+    application = steps.add_application(
+        page, project, name="hooked", registry=REGISTRY, image=f"shop/hooked:{port}", server=server
+    )
+    steps.deploy(page, "succeeded")
+    assert answer_of(port) == "one"
+    page.goto(application)
+    page.get_by_role("link", name="Make one").click()
+    page.get_by_role("button", name="Make a webhook").click()
+    command = page.locator("#named-call").inner_text()
+    push_web(engine_two, reference, port=port, marker="two")
+    called = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert json.loads(called.stdout)["status"] == "queued", called
+
+    page.goto(application)
+    last = page.locator("#deployments li").first
+    expect(last).to_contain_text("A webhook asked for it")
+    expect(last.locator(".badge")).to_have_attribute("data-state", "succeeded")
+    assert answer_of(port) == "two"
+    page.get_by_role("button", name=re.compile("^Roll back to")).first.click()
+    expect(page.locator("#live .ladder-head .badge")).to_have_attribute("data-state", "succeeded")
+    assert answer_of(port) == "one"
 
 
 @pytest.mark.parametrize(
