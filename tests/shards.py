@@ -20,9 +20,11 @@ NAMESPACES = ["unshare", "--mount", "--net", "--propagation", "private"]
 ENTER = """
 set -e
 ip link set lo up
-for name in tmp var/tmp; do mkdir -p -m 1777 "$1/$name"; mount --bind "$1/$name" "/$name"; done
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 cp /etc/hosts "$1/hosts"; mount --bind "$1/hosts" /etc/hosts
+mkdir -m 1777 "$1/tmp" "$1/var-tmp"
+mount --bind "$1/tmp" /tmp
+mount --bind "$1/var-tmp" /var/tmp  # the last, since $1 lies in there
 shift
 exec "$@"
 """
