@@ -1,6 +1,8 @@
 """Hunts for marked secrets in every place where one could show, after a whole dokreg has worked with them."""
 
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -30,16 +32,9 @@ SECRETS = {
 ECR_HOST = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
 ITS_FORM = re.compile(r"/acme/applications/\w+/edit/")  # those who may change it read the environment there
+ITS_WEBHOOK = re.compile(r"/acme/applications/\w+/webhook/")  # the same for the address that is to be called
 SAYS_ITS_ENVIRONMENT = '["/bin/busybox", "sh", "-c", "env; exec sleep 3600"]'
 UNDERSTOOD = "docker login -u marked -p marked-pasted-secret registry.example.com"
-
-
-APPLICATION = {
-    "name": "talkative", "container_name": "", "ports": "", "volumes": "", "command": "", "restart_policy": "no",
-    "network": "host", "health_command": "", "health_interval_seconds": "10", "health_timeout_seconds": "5",
-    "health_retries": "3", "health_start_seconds": "0", "memory_mb": "", "cpus": "", "order": "auto",
-    "settle_seconds": "1", "stop_seconds": "1",
-}  # fmt: skip
 
 
 class Hunt(NamedTuple):
@@ -47,7 +42,8 @@ class Hunt(NamedTuple):
 
     dokreg: Running
     owner: Owner
-    others: list[str]  # a part of the SSH key, and every token that was minted
+    others: list[str]  # a part of the SSH key, a webhook's signing secret, and every token that was minted
+    webhook_key: str
     watch: Watch
     answers: list[str]
 
@@ -74,8 +70,9 @@ def hunt(
             answers.append(_be_told(owner))
         # After the watch: the container itself has its environment.
         answers += _deploy(owner, lab_registry, engine_one, server_id)
+        key, secret = _be_called(owner)
         middle = server_one.private_key.splitlines()[2]
-        yield Hunt(dokreg, owner, [middle, *cloud.all_tokens()], watch, answers)
+        yield Hunt(dokreg, owner, [middle, secret, *cloud.all_tokens()], key, watch, answers)
 
 
 def _work(owner: Owner, host: str, server_id: str) -> list[str]:
@@ -150,16 +147,19 @@ def _deploy(owner: Owner, registry: BasicRegistry, engine: Engine, server_id: st
     image = f"{registry.host}/shop/talkative:1"
     engine.import_image(image, command=SAYS_ITS_ENVIRONMENT)
     engine.push(image, ALICE)
-    add = "/acme/settings/registries/add/generic/"
-    owner.get(add)
-    owner.post(add, name="Lab", url=registry.host, username=ALICE.username, password=ALICE.password)
-    registry_id = owner.get("/acme/settings/registries/").match(r'href="/acme/settings/registries/(\w+)/">Lab<')
-    owner.get("/acme/projects/add/")
-    project = owner.post("/acme/projects/add/", name="Shop").address
-    form = APPLICATION | {"server": server_id, "registry": registry_id, "image": image}
-    values = form | {"environment": f"TOKEN={SECRETS['environment']}"}
-    owner.get(f"{project}services/add/application/")
-    application = owner.post(f"{project}services/add/application/", **values)
+    application = owner.get(
+        owner.add_application(
+            name="talkative",
+            server=server_id,
+            registry=owner.add_registry(registry.host, ALICE),
+            image=image,
+            network="host",
+            restart_policy="no",
+            settle_seconds="1",
+            stop_seconds="1",
+            environment=f"TOKEN={SECRETS['environment']}",
+        )
+    )
     deployment = owner.post(f"{application.address}deploy/")
     answers = [application.text, owner.wait_until(deployment.address, "Look at the container").text]
     assert "TOKEN=" in answers[-1]  # it has said it, and the value is masked
@@ -169,6 +169,19 @@ def _deploy(owner: Owner, registry: BasicRegistry, engine: Engine, server_id: st
     assert "TOKEN=" in answers[-1]
     removal = owner.post(f"{application.address}action/", action="remove")
     return [*answers, owner.wait_until(removal.address, "To the application").text]
+
+
+def _be_called(owner: Owner) -> tuple[str, str]:
+    """Make a webhook for the application, and call it, rightly and wrongly; its key and its signing secret."""
+    hook = owner.get("/acme/projects/").match(r'href="(/acme/applications/\w+/)"') + "webhook/"
+    owner.get(hook)
+    address = owner.post(f"{hook}key/").match(r'id="webhook-address"[^>]*>([^<]+)<').strip()
+    secret = owner.post(f"{hook}secret/").match(r'id="webhook-secret"[^>]*>([^<]+)<').strip()
+    for key, headers in ((address, {"X-Dokreg-Signature-256": f"sha256={secret}"}), (f"{address}x", {})):
+        request = urllib.request.Request(key, data=b"{}", headers=headers | {"Content-Type": "application/json"})
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(request)
+    return address.rpartition("/")[2], secret
 
 
 def _be_told(owner: Owner) -> str:
@@ -181,7 +194,7 @@ def found_in(text: str, hunt: Hunt) -> list[str]:
     """The marked secrets in a text, as they are or in base64."""
     return [
         secret
-        for secret in (*SECRETS.values(), *hunt.others)
+        for secret in (*SECRETS.values(), *hunt.others, hunt.webhook_key)
         if any(form in text.encode() for form in encodings(secret))
     ]
 
@@ -207,11 +220,14 @@ def test_no_page_holds_one(hunt: Hunt) -> None:
         seen.add(path)
         page = hunt.owner.get(path)
         assert page.status < 500, path
-        assert found_in(page.text, hunt) == [SECRETS["environment"]] * bool(ITS_FORM.fullmatch(path)), path
+        meant = [SECRETS["environment"]] * bool(ITS_FORM.fullmatch(path))
+        meant += [hunt.webhook_key] * bool(ITS_WEBHOOK.fullmatch(path))
+        assert found_in(page.text, hunt) == meant, path
         waiting += [link for link in re.findall(r'href="(/[^"?#]+)', page.text) if not link.startswith("/static/")]
     assert len(seen) > 50
     assert "/acme/settings/notifications/" in seen
-    assert any(ITS_FORM.fullmatch(path) for path in seen)
+    for shown in (ITS_FORM, ITS_WEBHOOK):
+        assert any(shown.fullmatch(path) for path in seen)
 
 
 def test_no_process_holds_one(hunt: Hunt) -> None:
@@ -222,7 +238,7 @@ def test_no_file_of_dokreg_holds_one(hunt: Hunt) -> None:
     files = [path for path in hunt.dokreg.data.rglob("*") if path.is_file() and "static" not in path.parts]
     assert {path.name for path in files} >= {"dokreg.sqlite3", "fernet_keys"}
     texts = {path: path.read_bytes() for path in files}
-    forms = [form for secret in (*SECRETS.values(), *hunt.others) for form in encodings(secret)]
+    forms = [form for secret in (*SECRETS.values(), *hunt.others, hunt.webhook_key) for form in encodings(secret)]
     assert [path for path, text in texts.items() if any(form in text for form in forms)] == []
 
 
