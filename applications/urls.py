@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from applications.views import browsing, deployments, detail, editing, looks, projects
+from applications.views import deployments, detail, editing, looks, projects
 
 app_name = "applications"
 urlpatterns = [
@@ -13,7 +13,6 @@ urlpatterns = [
     path("projects/<slug:project_id>/delete/", projects.delete, name="project_delete"),
     path("projects/<slug:project_id>/services/add/", projects.choose_service, name="service_add"),
     path("projects/<slug:project_id>/services/add/application/", editing.add, name="add"),
-    path("applications/browse/<slug:look_id>/", browsing.show_look, name="browse_look"),
     path("applications/reference/", editing.show_reference, name="reference"),
     path("applications/<slug:application_id>/", detail.show, name="detail"),
     path("applications/<slug:application_id>/edit/", editing.edit, name="edit"),

@@ -66,7 +66,7 @@
     if (field) {
       event.preventDefault(); // without scripts the button sends the form, which comes back with the value
       field.value = setter.value;
-      for (const name of ["input", "change"]) field.dispatchEvent(new Event(name, { bubbles: true }));
+      field.dispatchEvent(new Event("change", { bubbles: true }));
       field.focus();
     }
     const close = target.closest("dialog [data-close]");

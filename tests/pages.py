@@ -14,7 +14,7 @@ from applications.models import Application, ContainerLook, Deployment, Project
 from organisations import invitations
 from organisations.models import Invitation, Membership, Organisation, Role, User
 from organisations.notification_models import NotificationChannel
-from registries.models import CatalogLook, ConfigCheck, Registry, RegistryTest, Rotation, TestBatch
+from registries.models import ConfigCheck, Registry, RegistryTest, Rotation, TestBatch
 from servers import keys
 from servers.models import Server, ServerTest, SSHKey
 from tests.people import join, membership_of
@@ -44,7 +44,6 @@ class Things:
     application: Application
     deployment: Deployment
     container_look: ContainerLook
-    catalog_look: CatalogLook
 
 
 Arguments = Callable[[Things], dict[str, str]]
@@ -159,10 +158,6 @@ def _application(things: Things) -> dict[str, str]:
 
 def _deployment(things: Things) -> dict[str, str]:
     return {"deployment_id": things.deployment.pk}
-
-
-def _catalog_look(things: Things) -> dict[str, str]:
-    return {"look_id": things.catalog_look.pk}
 
 
 def _container_look(things: Things) -> dict[str, str]:
@@ -314,12 +309,6 @@ OWNED = (
     Row("applications:add", ("applications.add_application",), _project),
     Row("applications:add", ("applications.add_application",), _project, method="POST", status=422),
     Row("applications:reference", ("applications.view_application",)),
-    Row(
-        "applications:browse_look",
-        ("applications.view_application",),
-        _catalog_look,
-        status=404,  # it is shown to who asked for it alone
-    ),
     Row("applications:detail", ("applications.view_application",), _application),
     Row("applications:edit", ("applications.change_application",), _application),
     Row("applications:edit", ("applications.change_application",), _application, method="POST", status=422),
@@ -426,9 +415,6 @@ def things(organisation: Organisation, alice: User) -> Things:
             application=application,
             asked_by=alice,
             state=Deployment.State.FAILED,
-        ),
-        catalog_look=CatalogLook.objects.create(
-            organisation=organisation, registry=registry, url=registry.url, asked_by=alice
         ),
         container_look=ContainerLook.objects.create(organisation=organisation, application=application, asked_by=alice),
     )

@@ -10,17 +10,13 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_http_methods, require_safe
 
 from applications import saving
-from applications.forms import OFFERED, PICKED, ApplicationForm, pull_reference, usable_registries
+from applications.forms import OFFERED, ApplicationForm, pull_reference, usable_registries
 from applications.models import Application
 from applications.views.access import SECTION, one_project
-from applications.views.browsing import browse_context, look_for
 from organisations.access import OrganisationRequest, requires
 from organisations.responses import see_other
 from registries.models import Registry
 from servers.models import Server
-
-# Buttons of the form that save nothing.
-BROWSING = frozenset({"browse", "look", PICKED, "repository"})
 
 
 @sensitive_post_parameters("environment")
@@ -57,7 +53,6 @@ def show_reference(request: OrganisationRequest) -> HttpResponse:
 @sensitive_variables("form")
 def _form(request: OrganisationRequest, application: Application) -> HttpResponse:
     is_new = application._state.adding
-    look = look_for(request, application) if request.method == "POST" else None
     form = _bound(request, application) if request.method == "POST" else _unbound(request, application)
     if form.is_bound and form.is_valid():
         saved = form.save(commit=False)
@@ -74,22 +69,18 @@ def _form(request: OrganisationRequest, application: Application) -> HttpRespons
         "pull": form.pull_reference,
         "may_use_registries": "registries.use_registry" in request.may,
         "has_servers": Server.objects.of(request.organisation).exists(),
-        **browse_context(look),
     }
     status = 422 if form.is_bound else 200
     return render(request, "applications/form.html", context, status=status)
 
 
 def _bound(request: OrganisationRequest, application: Application) -> ApplicationForm:
-    """What was typed; or, if a button was pressed that only helps to fill it in, the same with what that brings."""
-    if BROWSING.isdisjoint(request.POST) and OFFERED not in request.POST:
+    """What was typed; or, if one of the offered registries was pressed, the same with that one chosen."""
+    offered = request.POST.get(OFFERED, "")
+    if not offered:
         return _make(request, application, data=request.POST)
     typed = {name: str(text) for name, text in request.POST.items()}
-    if offered := typed.get(OFFERED):
-        typed["registry"] = offered
-    if image := typed.get(PICKED):
-        typed["image"] = image
-    return _make(request, application, initial=typed)
+    return _make(request, application, initial=typed | {"registry": offered})
 
 
 def _unbound(request: OrganisationRequest, application: Application) -> ApplicationForm:

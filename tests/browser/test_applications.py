@@ -140,23 +140,6 @@ def test_from_the_form_to_a_container_that_answers(
     expect(page.get_by_role("link", name="web", exact=True)).to_have_count(0)
 
 
-def test_repository_and_tag_are_picked_from_the_registry(page: Page, project: str, server: str, image: str) -> None:
-    repository, _colon, tag = image.partition(":")
-    page.goto(f"{project}services/add/application/")
-    page.get_by_label("Name", exact=True).fill("picked")
-    page.get_by_label("Registry", exact=True).select_option(label=registry_label(page))
-    page.get_by_label("Server", exact=True).select_option(label=server)
-    page.get_by_role("button", name="Browse…").click()
-    page.get_by_role("button", name=repository, exact=True).click()
-    page.get_by_role("button", name=f"Use {tag}").click()
-    expect(page.get_by_label("Image", exact=True)).to_have_value(image)
-    expect(page.get_by_label("Image", exact=True)).to_be_focused()
-    expect(page.locator("#pull code")).to_have_text(re.compile(rf"/{image}$"))
-    expect(page.get_by_label("Name", exact=True)).to_have_value("picked")
-    page.get_by_label("Name", exact=True).press("Enter")  # saves: it presses none of the buttons above
-    expect(page.get_by_role("heading", name="picked", exact=True)).to_be_visible()
-
-
 def test_a_new_image_comes_by_webhook_and_goes_by_rollback(
     page: Page, project: str, server: str, lab_registry: BasicRegistry, engine_two: Engine
 ) -> None:
