@@ -125,7 +125,9 @@ def _named(registry: Registry, image: str) -> str:
 def _found_repositories(answer: dict[str, Any], wanted: str) -> Found:
     every = answer["repositories"]
     listed = [path for path in every if wanted in path]
-    total = f"{len(every):,}" if answer["is_complete"] else f"The first {len(every):,}"
+    total = _number(len(every), "repository", "repositories")
+    if not answer["is_complete"]:
+        total = f"The first {total}"
     return Found(
         repositories=listed,
         tags=[],
@@ -138,7 +140,7 @@ def _found_repositories(answer: dict[str, Any], wanted: str) -> Found:
 
 def _found_tags(look: CatalogLook, wanted: str) -> Found:
     answer = look.answer
-    every, total = answer["tags"], f"{answer['total']:,}"
+    every, total = answer["tags"], _number(answer["total"], "tag", "tags")
     listed = [tag for tag in every if wanted in tag["name"].lower() or wanted in (tag["digest"] or "")]
     is_complete = answer["is_total_exact"] and answer["total"] <= len(every)
     if not is_complete:
@@ -155,6 +157,10 @@ def _found_tags(look: CatalogLook, wanted: str) -> Found:
 
 def _counted(number: int, every: int, *, total: str, wanted: str) -> str:
     return f"{number:,} of the {every:,} listed" if wanted else total
+
+
+def _number(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _tag(look: CatalogLook, tag: dict[str, Any]) -> FoundTag:

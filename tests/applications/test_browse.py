@@ -124,7 +124,7 @@ def test_from_the_repositories_of_a_registry_to_a_tag_that_the_form_takes(
     assert picks[::2] == ["web:1.1", "web:1.0"]  # without host and prefix, the newest first
     assert {reference.repository for reference in composed} == {f"{asked.url}/browse/web"}
     assert all(reference.digest and not reference.tag for reference in composed[1::2])
-    for words in ("linux/amd64", " MB", "just now", "as seen from one", "2, newest first"):
+    for words in ("linux/amd64", " MB", "just now", "as seen from one", "2 tags, newest first"):
         assert words in page
     assert ALICE.password not in page
 
@@ -271,7 +271,7 @@ def test_a_search_finds_among_what_is_listed_and_asks_nobody(
 
 @pytest.mark.parametrize(
     ("is_exact", "total", "words"),
-    [(True, 2, "2, newest"), (True, 1234, "2 of 1,234"), (False, 20000, "2 of more than 20,000")],
+    [(True, 2, "2 tags, newest"), (True, 1234, "2 of 1,234 tags"), (False, 20000, "2 of more than 20,000 tags")],
 )
 def test_how_many_of_how_many(organisation: Organisation, alice: User, is_exact: bool, total: int, words: str) -> None:
     look = make_look(organisation, alice, "1", "2", answer={"total": total, "is_total_exact": is_exact})
@@ -279,6 +279,19 @@ def test_how_many_of_how_many(organisation: Organisation, alice: User, is_exact:
     assert found
     assert f"{found.counted}, newest".startswith(words)
     assert found.is_complete == (total == 2)
+
+
+@pytest.mark.parametrize(
+    ("paths", "is_complete", "words"),
+    [(["acme/web"], True, "1 repository"), (["acme/web", "acme/worker"], False, "The first 2 repositories")],
+)
+def test_how_many_repositories(
+    organisation: Organisation, alice: User, paths: list[str], is_complete: bool, words: str
+) -> None:
+    answer = {"repositories": paths, "is_complete": is_complete}
+    found = browsing.found_by(make_look(organisation, alice, repository="", answer=answer))
+    assert found
+    assert (found.counted, found.repositories, found.is_complete) == (words, paths, is_complete)
 
 
 def test_what_is_not_known_of_a_tag_is_left_out(client: Client, organisation: Organisation, alice: User) -> None:

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, StorageState, ViewportSize, expec
 from tests.browser import steps
 from tests.browser.chromium import new_page
 from tests.browser.conftest import Opener
-from tests.browser.inspection import NARROW_AND_DARK, inspect
+from tests.browser.inspection import NARROW_AND_DARK, defects_of, inspect
 from tests.browser.steps import HOME, rung
 from tests.browser.test_pages import FOCUS, LISTEN, MOST_TABS
 from tests.lab.engine import Engine
@@ -146,7 +146,8 @@ def test_repository_and_tag_are_picked_from_the_registry(
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.post_data or ""))
     page.get_by_role("button", name="Browse…").click()
-    dialog = page.get_by_role("dialog", name="Repositories of")
+    dialog = page.get_by_role("dialog", name="Pick a tag")
+    expect(dialog.get_by_role("heading", name="Repositories of")).to_be_focused()
     expect(dialog.get_by_role("status")).to_contain_text("as seen from web-1")
     assert not [body for body in sent if "A%3D1" in body]  # the environment stays in the form
 
@@ -162,15 +163,15 @@ def test_repository_and_tag_are_picked_from_the_registry(
     expect(dialog.locator("#listed li")).to_have_count(1)
     entry.press("Enter")
 
-    tags = page.get_by_role("dialog", name=f"Tags of {repository}")
-    row = tags.get_by_role("row", name=tag)
+    expect(dialog.get_by_role("heading", name=f"Tags of {repository}")).to_be_focused()
+    row = dialog.get_by_role("row", name=tag)
     expect(row).to_contain_text("linux/amd64")
     expect(row).to_contain_text("MB")
     row.get_by_role("button", name=f"Use this digest of {tag}").click()
     expect(page.locator("#pull code")).to_have_text(re.compile(rf"/{repository}@sha256:[0-9a-f]{{64}}$"))
     page.get_by_role("button", name="Browse…").click()  # the image is known by now: its tags at once
-    page.get_by_role("dialog").get_by_role("button", name=f"Use {tag}", exact=True).press("Enter")
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    dialog.get_by_role("button", name=f"Use {tag}", exact=True).press("Enter")
+    expect(dialog).to_have_count(0)
     expect(page.get_by_label("Image", exact=True)).to_be_focused()
     expect(page.get_by_label("Image", exact=True)).to_have_value(image)
     expect(page.locator("#pull code")).to_have_text(re.compile(rf"^127\.0\.0\.1:\d+/{image}$"))
@@ -185,7 +186,7 @@ def test_repository_and_tag_are_picked_from_the_registry(
 
 
 @pytest.mark.parametrize(("viewport", "color_scheme"), NARROW_AND_DARK)
-def test_the_dialog_fits(
+def test_the_dialog_is_in_order(
     open_page: Opener, project: str, server: str, image: str, viewport: ViewportSize, color_scheme: str
 ) -> None:
     with open_page(viewport=viewport, color_scheme=color_scheme) as (page, _watch):
@@ -196,8 +197,9 @@ def test_the_dialog_fits(
         dialog = page.get_by_role("dialog")
         for ready in ("Find a repository", "Find a tag"):
             expect(dialog.get_by_role("searchbox", name=ready)).to_be_visible()
-            wide, high = dialog.evaluate("e => [e.scrollWidth - e.clientWidth, e.getBoundingClientRect().right]")
-            assert (wide, high <= viewport["width"]) == (0, True)
+            over, right = dialog.evaluate("e => [e.scrollWidth - e.clientWidth, e.getBoundingClientRect().right]")
+            assert (over, right <= viewport["width"]) == (0, True)
+            assert defects_of(page) == []
             if ready == "Find a repository":
                 dialog.get_by_role("button", name=image.partition(":")[0], exact=True).click()
         page.keyboard.press("Escape")
