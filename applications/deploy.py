@@ -354,7 +354,7 @@ def _wait_until_up(job: Job, daemon: Engine, new: str) -> None:
 def _stop(job: Job, daemon: Engine, olds: list[Container]) -> None:
     for old in olds:
         if old.is_running:
-            job.journal.say(f"Stopping container {old.id[:12]}, which has the ports")
+            job.journal.say(f"Stopping container {old.id[:12]}, so that the new one can have its ports")
             containers.stop(daemon, old.id, seconds=job.application.stop_seconds)
 
 

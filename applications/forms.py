@@ -19,6 +19,8 @@ from servers.models import Server
 
 # In the form, for the choice of one of the registries that are offered below the image.
 OFFERED = "offered_registry"
+# The same for an image that was picked from what the registry has.
+PICKED = "picked_image"
 UNREADABLE = "What is stored cannot be opened any more. Enter it again; left empty, it stays as it is."
 _LINES = {"rows": 3, "spellcheck": "false", "autocapitalize": "off", "autocomplete": "off"}
 

@@ -8,6 +8,8 @@ from registries.models import Registry
 from registries.references import InvalidReference, Reference
 
 MOST_OFFERED = 5
+# Docker puts it before a single name.
+_DOCKER_HUB_PREFIX = "library"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,24 @@ def compose(*, registry: Registry | None, image: str) -> Reference:
         return references.compose(host=registry.url, image_prefix=registry.image_prefix, image=image)
     except (references.InvalidHost, references.InvalidImagePrefix) as error:
         raise InvalidReference(str(error)) from error
+
+
+def shortest(*, registry: Registry | None, reference: Reference) -> str:
+    """The shortest that one can type for `compose` to answer this reference; in full if nothing less does."""
+    full = str(reference)
+    below_host = full.removeprefix(f"{reference.host}/")
+    prefix = registry.image_prefix if registry is not None else _DOCKER_HUB_PREFIX
+    for image in (below_host.removeprefix(f"{prefix}/"), below_host):
+        if _is_composed(registry, image, reference):
+            return image
+    return full
+
+
+def _is_composed(registry: Registry | None, image: str, reference: Reference) -> bool:
+    try:
+        return compose(registry=registry, image=image) == reference
+    except InvalidReference:
+        return False
 
 
 def describe(*, organisation: Organisation, registry: Registry | None, image: str) -> PullReference:

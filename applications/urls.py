@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from applications.views import deployments, detail, editing, looks, projects
+from applications.views import browsing, deployments, detail, editing, looks, projects
 
 app_name = "applications"
 urlpatterns = [
@@ -14,6 +14,8 @@ urlpatterns = [
     path("projects/<slug:project_id>/services/add/", projects.choose_service, name="service_add"),
     path("projects/<slug:project_id>/services/add/application/", editing.add, name="add"),
     path("applications/reference/", editing.show_reference, name="reference"),
+    path("applications/browse/", browsing.browse, name="browse"),
+    path("applications/browse/<slug:look_id>/", browsing.show, name="browse_look"),
     path("applications/<slug:application_id>/", detail.show, name="detail"),
     path("applications/<slug:application_id>/edit/", editing.edit, name="edit"),
     path("applications/<slug:application_id>/delete/", detail.delete, name="delete"),

@@ -205,3 +205,25 @@ def old_left_elsewhere(*, server: str) -> Verdict:
         permanent=False,
         subject="server",
     )
+
+
+def no_registry_to_browse(*, why: str) -> Verdict:
+    """There is neither a registry nor an image whose host could be asked; `why` the image is none, if it was typed."""
+    return Verdict(
+        "no_registry_to_browse",
+        why or "No registry is chosen, and no image is typed whose registry could be asked.",
+        "Choose a registry. To look at a public one, type an image of it, or its host and a slash: quay.io/.",
+        permanent=True,
+        subject="registry",
+    )
+
+
+def no_server_to_browse_from() -> Verdict:
+    """No server is chosen, and dokreg's own host may not be used."""
+    return Verdict(
+        "no_server_to_browse_from",
+        "The registry is asked by the server that will pull from it, and none is chosen.",
+        "Choose a server in the form below, then browse again.",
+        permanent=True,
+        subject="server",
+    )

@@ -35,13 +35,14 @@ class OrganisationView(Protocol):
     def __call__(self, request: Any, organisation: str, **kwargs: Any) -> HttpResponse: ...
 
 
-def requires(permission: str) -> Callable[[Callable[..., HttpResponse]], OrganisationView]:
+def requires(permission: str, *others: str) -> Callable[[Callable[..., HttpResponse]], OrganisationView]:
     """Guard a view under `/<organisation>/…`; the view gets an `OrganisationRequest`.
 
-    "" asks for membership alone. Raises UnknownPermission at import for a name that does not exist.
+    "" asks for membership alone; of several permissions one is enough. Raises UnknownPermission at import for a name
+    that does not exist.
     """
-    if permission:
-        permissions.check_known([permission])
+    enough = (permission, *others)
+    permissions.check_known(name for name in enough if name)
 
     def decorate(view: Callable[..., HttpResponse]) -> OrganisationView:
         @wraps(view)
@@ -49,7 +50,7 @@ def requires(permission: str) -> Callable[[Callable[..., HttpResponse]], Organis
             request.may = membership_of(request.user, organisation)
             request.organisation = request.may.organisation
             _remember(request)
-            if permission and permission not in request.may:
+            if not any(not name or name in request.may for name in enough):
                 raise PermissionDenied
             return view(request, **kwargs)
 

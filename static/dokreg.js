@@ -61,18 +61,19 @@
     if (source) copy(source).then(() => copied(button), () => announce("Could not copy."));
     if (target.closest("[data-switch-theme]")) switchTheme();
     target.closest("[data-dismiss]")?.closest(".message")?.remove();
+    // Before a field is set: while the dialog is open, nothing behind it takes the focus.
+    const close = target.closest("dialog [data-close]");
+    if (close) {
+      event.preventDefault();
+      close.closest("dialog").close();
+    }
     const setter = target.closest("[data-set]");
     const field = setter && document.getElementById(setter.dataset.set);
     if (field) {
       event.preventDefault(); // without scripts the button sends the form, which comes back with the value
       field.value = setter.value;
-      field.dispatchEvent(new Event("change", { bubbles: true }));
+      for (const type of ["input", "change"]) field.dispatchEvent(new Event(type, { bubbles: true }));
       field.focus();
-    }
-    const close = target.closest("dialog [data-close]");
-    if (close) {
-      event.preventDefault();
-      close.closest("dialog").close();
     }
   });
 

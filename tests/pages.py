@@ -14,7 +14,7 @@ from applications.models import Application, ContainerLook, Deployment, Project
 from organisations import invitations
 from organisations.models import Invitation, Membership, Organisation, Role, User
 from organisations.notification_models import NotificationChannel
-from registries.models import ConfigCheck, Registry, RegistryTest, Rotation, TestBatch
+from registries.models import CatalogLook, ConfigCheck, Registry, RegistryTest, Rotation, TestBatch
 from servers import keys
 from servers.models import Server, ServerTest, SSHKey
 from tests.people import join, membership_of
@@ -44,6 +44,7 @@ class Things:
     application: Application
     deployment: Deployment
     container_look: ContainerLook
+    catalog_look: CatalogLook
 
 
 Arguments = Callable[[Things], dict[str, str]]
@@ -63,6 +64,7 @@ class Row:
     method: str = "GET"
     status: int = 200
     data: dict[str, str] = field(default_factory=dict)
+    any_of: tuple[str, ...] = ()  # of these one is enough
 
     @property
     def id(self) -> str:
@@ -164,6 +166,10 @@ def _container_look(things: Things) -> dict[str, str]:
     return {"look_id": things.container_look.pk}
 
 
+def _catalog_look(things: Things) -> dict[str, str]:
+    return {"look_id": things.catalog_look.pk}
+
+
 def _webhook(_: Things) -> dict[str, str]:
     return {"key": "no-such-key"}
 
@@ -173,6 +179,7 @@ def _kind(_: Things) -> dict[str, str]:
 
 
 CHANGE_APPLICATION = ("applications.change_application",)
+PICK_IMAGE = ("applications.add_application", "applications.change_application")
 CHANGE_HERE = ("registries.change_registry", "servers.view_server")
 SEE_BOTH = ("registries.view_registry", "servers.view_server")
 FREE = (
@@ -309,6 +316,13 @@ OWNED = (
     Row("applications:add", ("applications.add_application",), _project),
     Row("applications:add", ("applications.add_application",), _project, method="POST", status=422),
     Row("applications:reference", ("applications.view_application",)),
+    Row("applications:browse", method="POST", status=422, any_of=PICK_IMAGE),
+    Row(
+        "applications:browse_look",
+        arguments=_catalog_look,
+        status=404,  # it is Alice's
+        any_of=PICK_IMAGE,
+    ),
     Row("applications:detail", ("applications.view_application",), _application),
     Row("applications:edit", ("applications.change_application",), _application),
     Row("applications:edit", ("applications.change_application",), _application, method="POST", status=422),
@@ -417,6 +431,7 @@ def things(organisation: Organisation, alice: User) -> Things:
             state=Deployment.State.FAILED,
         ),
         container_look=ContainerLook.objects.create(organisation=organisation, application=application, asked_by=alice),
+        catalog_look=CatalogLook.objects.create(organisation=organisation, url="registry.example.com", asked_by=alice),
     )
 
 

@@ -10,13 +10,15 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_http_methods, require_safe
 
 from applications import saving
-from applications.forms import OFFERED, ApplicationForm, pull_reference, usable_registries
+from applications.forms import OFFERED, PICKED, ApplicationForm, pull_reference, usable_registries
 from applications.models import Application
 from applications.views.access import SECTION, one_project
 from organisations.access import OrganisationRequest, requires
 from organisations.responses import see_other
 from registries.models import Registry
 from servers.models import Server
+
+_CHOICES = {OFFERED: "registry", PICKED: "image"}
 
 
 @sensitive_post_parameters("environment")
@@ -67,6 +69,7 @@ def _form(request: OrganisationRequest, application: Application) -> HttpRespons
         if is_new
         else Application.objects.select_related("organisation").defer("environment").get(pk=application.pk),
         "pull": form.pull_reference,
+        "origin": f"project={application.project_id}" if is_new else f"application={application.pk}",
         "may_use_registries": "registries.use_registry" in request.may,
         "has_servers": Server.objects.of(request.organisation).exists(),
     }
@@ -75,12 +78,12 @@ def _form(request: OrganisationRequest, application: Application) -> HttpRespons
 
 
 def _bound(request: OrganisationRequest, application: Application) -> ApplicationForm:
-    """What was typed; or, if one of the offered registries was pressed, the same with that one chosen."""
-    offered = request.POST.get(OFFERED, "")
-    if not offered:
+    """What was typed; or, if an offered registry was pressed or an image picked, the same with that one in it."""
+    chosen = {field: request.POST[name] for name, field in _CHOICES.items() if name in request.POST}
+    if not chosen:
         return _make(request, application, data=request.POST)
     typed = {name: str(text) for name, text in request.POST.items()}
-    return _make(request, application, initial=typed | {"registry": offered})
+    return _make(request, application, initial=typed | chosen)
 
 
 def _unbound(request: OrganisationRequest, application: Application) -> ApplicationForm:

@@ -13,5 +13,10 @@ NARROW_AND_DARK = [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHO
 def inspect(page: Page, address: str) -> list[str]:
     """What is wrong with a page, in sentences."""
     page.goto(address)
+    return defects_of(page)
+
+
+def defects_of(page: Page) -> list[str]:
+    """What is wrong with a page as it stands, such as with a dialog open."""
     defects: list[str] = page.evaluate(INSPECTION)
     return defects

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, StorageState, ViewportSize, expec
 from tests.browser import steps
 from tests.browser.chromium import new_page
 from tests.browser.conftest import Opener
-from tests.browser.inspection import NARROW_AND_DARK, inspect
+from tests.browser.inspection import NARROW_AND_DARK, defects_of, inspect
 from tests.browser.steps import HOME, rung
 from tests.browser.test_pages import FOCUS, LISTEN, MOST_TABS
 from tests.lab.engine import Engine
@@ -169,6 +169,80 @@ def test_a_new_image_comes_by_webhook_and_goes_by_rollback(
     assert answer_of(port) == "one"
 
 
+def test_repository_and_tag_are_picked_from_the_registry(
+    page: Page, project: str, server: str, image: str, port: int
+) -> None:
+    repository, _, tag = image.partition(":")
+    page.goto(f"{project}services/add/application/")
+    page.get_by_label("Name", exact=True).fill("picked")
+    page.get_by_label("Server", exact=True).select_option(label=server)
+    page.get_by_label("Network").fill("host")
+    page.get_by_label("Environment").fill("A=1")
+    page.get_by_label("Registry", exact=True).select_option(label=registry_label(page))
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.post_data or ""))
+    page.get_by_role("button", name="Browse…").click()
+    dialog = page.get_by_role("dialog", name="Pick a tag")
+    expect(dialog.get_by_role("heading", name="Repositories of")).to_be_focused()
+    expect(dialog.get_by_role("status")).to_contain_text("as seen from web-1")
+    assert not [body for body in sent if "A%3D1" in body]  # the environment stays in the form
+
+    # By keyboard: Enter searches, and asks nobody.
+    search = dialog.get_by_role("searchbox", name="Find a repository")
+    search.focus()
+    page.keyboard.type("no such thing")
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_text("Nothing found")).to_be_visible()
+    expect(dialog.get_by_role("status")).to_contain_text("0 of the")
+    search.fill(repository)
+    entry = dialog.get_by_role("button", name=repository, exact=True)
+    expect(dialog.locator("#listed li")).to_have_count(1)
+    entry.press("Enter")
+
+    expect(dialog.get_by_role("heading", name=f"Tags of {repository}")).to_be_focused()
+    row = dialog.get_by_role("row", name=tag)
+    expect(row).to_contain_text("linux/amd64")
+    expect(row).to_contain_text("MB")
+    row.get_by_role("button", name=f"Use this digest of {tag}").click()
+    expect(page.locator("#pull code")).to_have_text(re.compile(rf"/{repository}@sha256:[0-9a-f]{{64}}$"))
+    page.get_by_role("button", name="Browse…").click()  # the image is known by now: its tags at once
+    dialog.get_by_role("button", name=f"Use {tag}", exact=True).press("Enter")
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_label("Image", exact=True)).to_be_focused()
+    expect(page.get_by_label("Image", exact=True)).to_have_value(image)
+    expect(page.locator("#pull code")).to_have_text(re.compile(rf"^127\.0\.0\.1:\d+/{image}$"))
+
+    page.get_by_label("Name", exact=True).press("Enter")  # the form is saved, not browsed
+    expect(page.get_by_role("heading", name="picked", exact=True)).to_be_visible()
+    steps.deploy(page, "succeeded")
+    assert answer_of(port) == "one"
+    page.get_by_role("link", name="Look at the container").click()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#container .badge")).to_have_attribute("data-state", "exited")
+
+
+@pytest.mark.parametrize(("viewport", "color_scheme"), NARROW_AND_DARK)
+def test_the_dialog_is_in_order(
+    open_page: Opener, project: str, server: str, image: str, viewport: ViewportSize, color_scheme: str
+) -> None:
+    with open_page(viewport=viewport, color_scheme=color_scheme) as (page, _watch):
+        page.goto(f"{project}services/add/application/")
+        page.get_by_label("Registry", exact=True).select_option(label=registry_label(page))
+        page.get_by_label("Server", exact=True).select_option(label=server)
+        page.get_by_role("button", name="Browse…").click()
+        dialog = page.get_by_role("dialog")
+        for ready in ("Find a repository", "Find a tag"):
+            expect(dialog.get_by_role("searchbox", name=ready)).to_be_visible()
+            over, right = dialog.evaluate("e => [e.scrollWidth - e.clientWidth, e.getBoundingClientRect().right]")
+            assert (over, right <= viewport["width"]) == (0, True)
+            assert defects_of(page) == []
+            if ready == "Find a repository":
+                dialog.get_by_role("button", name=image.partition(":")[0], exact=True).click()
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+        expect(page.get_by_role("button", name="Browse…")).to_be_focused()
+
+
 @pytest.mark.parametrize(
     ("place", "action"),
     [
@@ -263,9 +337,21 @@ def test_everything_works_without_javascript(
         page.get_by_role("button", name="Save").click()
         expect(page.get_by_text("Line 2 is not of the form NAME=value.")).to_be_visible()
         page.get_by_label("Environment").fill("A=1")
+        page.get_by_role("button", name="Browse…").click()
+        while (again := page.get_by_role("button", name="Look again")).count():
+            again.click()
+        expect(page.get_by_text("could not be listed")).to_be_visible()  # without the account
+        page.get_by_role("button", name="Back to the form").click()
+        expect(page.get_by_label("Environment")).to_have_value("A=1")
         page.get_by_role("button", name=REGISTRY).click()
         expect(page.get_by_label("Environment")).to_have_value("A=1")
         expect(page.get_by_label("Registry", exact=True).locator("option:checked")).to_have_text(registry_label(page))
+        page.get_by_role("button", name="Browse…").click()
+        while (again := page.get_by_role("button", name="Look again")).count():
+            again.click()
+        page.get_by_role("button", name=f"Use {image.partition(':')[2]}", exact=True).click()
+        expect(page.get_by_label("Image", exact=True)).to_have_value(image)
+        expect(page.get_by_label("Environment")).to_have_value("A=1")
         page.get_by_role("button", name="Save").click()
         expect(page.get_by_role("heading", name="plain", exact=True)).to_be_visible()
         page.get_by_role("button", name="Deploy").click()
