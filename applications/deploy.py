@@ -134,6 +134,8 @@ def _why_gone(job: Job) -> Verdict:
 
 def _finish(job: Job) -> None:
     ladder, deployment, journal = job.ladder, job.deployment, job.journal
+    if journal.is_taken_away:
+        return  # swept as lost meanwhile, which has it tidied
     failed = ladder.has_failed
     if failed and deployment.to_tidy:
         deployment.to_tidy = not recovery.put_back(deployment, say=journal.say)

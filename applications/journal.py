@@ -36,7 +36,7 @@ class Journal:
         self._log = ""
         self._news: dict[str, Any] = {}
         self._written_at = self._beaten_at = time.monotonic()
-        self._is_taken_away = False
+        self.is_taken_away = False
         self.is_shielded = False  # from being cancelled
 
     def hide(self, secret: str) -> None:
@@ -78,20 +78,20 @@ class Journal:
             setattr(self._deployment, name, value)
         self._news |= columns
         self.write()
-        if self._is_taken_away:
+        if self.is_taken_away:
             raise TakenAway
 
     def write(self) -> None:
         """Write what there is to write."""
-        if self._news and not self._is_taken_away:
+        if self._news and not self.is_taken_away:
             news, self._news = self._news, {}
-            self._is_taken_away = not runs.write(self._deployment, **news)
+            self.is_taken_away = not runs.write(self._deployment, **news)
             self._written_at = self._beaten_at = time.monotonic()
 
     @property
     def rest(self) -> dict[str, Any]:
-        """What has not been written yet, to be written with the end."""
-        return self._news
+        """What has not been written yet, to be written with the end; the rungs always are."""
+        return {name: value for name, value in self._news.items() if name != "rungs"}
 
     def beat(self) -> None:
         """To be called about once a second: writes, keeps the lease. Raises CancelAsked, TakenAway."""
@@ -99,8 +99,8 @@ class Journal:
         now = time.monotonic()
         if now - self._beaten_at >= SECONDS_BETWEEN_BEATS:
             self._beaten_at = now
-            self._is_taken_away = self._is_taken_away or not runs.prolong(self._deployment)
-        if self._is_taken_away:
+            self.is_taken_away = self.is_taken_away or not runs.prolong(self._deployment)
+        if self.is_taken_away:
             raise TakenAway
         if not self.is_shielded and self._is_cancel_asked():
             raise CancelAsked

@@ -15,7 +15,7 @@ from applications import containers
 from applications.containers import Container
 from applications.models import Application, Deployment
 from dokreg.encryption import SecretUnreadable
-from servers import docker, engine, ssh
+from servers import docker, engine, runs, ssh
 from servers.docker import Host
 from servers.engine import Engine, EngineGone, EngineRefused
 
@@ -31,6 +31,8 @@ def put_back(deployment: Deployment, *, say: Say) -> bool:
         return True  # it was deleted here, and is not ours any more
     for pause in PAUSES:
         time.sleep(pause)
+        if not runs.prolong(deployment):
+            return False  # swept as lost meanwhile: whoever has that in hand puts it right
         try:
             with engine.connect(docker.host_of(deployment.server), deadline=DEADLINE) as daemon:
                 restore(daemon, deployment, say=say)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from applications import container, containers, recovery, sweeping, tasks
+from applications import container, containers, journal, recovery, sweeping, tasks
 from applications.models import Application, Deployment
 from organisations.models import Organisation, User
 from registries.models import Registry, TokenRefresh
@@ -47,6 +47,12 @@ def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks.run_deployment, "delay", lambda _id: None)
 
 
+def put_back(deployment: Deployment) -> bool:
+    """As the worker does that has it in hand still."""
+    Deployment.objects.filter(pk=deployment.pk).update(state=State.RUNNING)
+    return recovery.put_back(deployment, say=lambda _line: None)
+
+
 def lost(application: Application, *, replaces: list[dict[str, Any]] | None = None) -> Deployment:
     """The row of a deployment whose worker died."""
     return Deployment.objects.create(
@@ -78,10 +84,10 @@ def test_the_old_one_runs_again_and_the_new_one_goes(application: Application, e
     deployment = lost(application, replaces=[{"id": application.serving.container_id, "ran": True}])
     make_container(application, deployment, name="web.new")
     engine_one.docker("stop", "--time=1", "web")
-    assert recovery.put_back(deployment, say=lambda _line: None)
+    assert put_back(deployment)
     assert containers_on(engine_one) == {"web": "running"}
     assert answer_of(port) == "old"
-    assert recovery.put_back(deployment, say=lambda _line: None)  # twice does no harm
+    assert put_back(deployment)  # twice does no harm
     assert containers_on(engine_one) == {"web": "running"}
 
 
@@ -90,7 +96,7 @@ def test_what_was_stopped_before_stays_stopped(application: Application, engine_
     engine_one.docker("stop", "--time=1", "web")
     deployment = lost(application, replaces=[{"id": application.serving.container_id, "ran": False}])
     make_container(application, deployment, name="web.new")
-    assert recovery.put_back(deployment, say=lambda _line: None)
+    assert put_back(deployment)
     assert containers_on(engine_one) == {"web": "exited"}
 
 
@@ -99,7 +105,7 @@ def test_a_new_one_that_had_taken_over_stays(application: Application, engine_on
     deployment = lost(application, replaces=[{"id": application.serving.container_id, "ran": True}])
     make_container(application, deployment, name="web.new")
     engine_one.docker("rm", "--force", "web")
-    assert recovery.put_back(deployment, say=lambda _line: None)
+    assert put_back(deployment)
     assert containers_on(engine_one) == {"web": "running"}
     application.refresh_from_db()
     assert application.serving == deployment
@@ -242,3 +248,28 @@ def test_deleting_removes_the_container_first(application: Application, alice: U
     deploy.run(deployment.pk)
     assert containers_on(engine_one) == {}
     assert not Application.objects.exists()
+
+
+def test_a_worker_that_was_taken_for_dead_leaves_everything_to_the_others(
+    application: Application, image: str, engine_one: Engine, engine_two: Engine, port: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    push_web(engine_two, image, port=port, marker="new")
+    Application.objects.update(settle_seconds=30)
+    looked = containers.inspect
+
+    def be_swept(daemon: Any, name: str) -> Any:
+        found = looked(daemon, name)
+        if len(name) == 64:
+            Deployment.objects.filter(state=State.RUNNING).update(state=State.LOST, finished_at=timezone.now())
+            monkeypatch.setattr(journal, "SECONDS_BETWEEN_BEATS", 0)
+        return found
+
+    monkeypatch.setattr(containers, "inspect", be_swept)
+    deployment = deployed(Application.objects.get())
+    assert (deployment.state, deployment.to_tidy) == (State.LOST, True)
+    assert containers_on(engine_one) == {"web": "exited", container.temporary_name(deployment): "running"}
+    sweeping.sweep()
+    assert ran(Deployment.objects.get(action=Action.TIDY)).state == State.SUCCEEDED
+    assert containers_on(engine_one) == {"web": "running"}
+    assert answer_of(port) == "old"
