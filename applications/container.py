@@ -4,6 +4,7 @@ from typing import Any
 
 from applications.container_settings import ports_of, read_environment, volumes_of
 from applications.models import Application, Deployment
+from servers.ladder import RECOGNISED_IN_SENTENCES
 
 APPLICATION_LABEL = "dokreg.application"
 DEPLOYMENT_LABEL = "dokreg.deployment"
@@ -19,10 +20,19 @@ def environment_of(application: Application) -> dict[str, str]:
     return read_environment(application.environment.reveal()) if application.environment is not None else {}
 
 
+def recognisable(environment: dict[str, str]) -> list[str]:
+    """The values that can be told from ordinary words, to be taken out of what is said."""
+    return [value for value in environment.values() if len(value.strip()) >= RECOGNISED_IN_SENTENCES]
+
+
 def starts_beside(application: Application) -> bool:
-    """Whether a new container can run while the old one still does: not if both want the same ports."""
+    """Whether a new container can run while the old one still does.
+
+    Not if both want the same ports, or write to the same volume: hardly a database bears that.
+    """
     if application.order == Application.Order.AUTO:
-        return not application.ports and application.network != "host"
+        wants_ports = bool(application.ports) or application.network == "host"
+        return not wants_ports and all(volume.read_only for volume in volumes_of(application.volumes))
     return application.order == Application.Order.START_FIRST
 
 

@@ -35,6 +35,7 @@ class Container:
     name: str
     deployment: str
     is_running: bool
+    is_gone: bool  # Docker has half removed it, and starts it no more
     image: str
 
 
@@ -53,6 +54,7 @@ def _container(row: dict[str, Any]) -> Container:
         name=str(names[0]).removeprefix("/"),
         deployment=str(labels.get(DEPLOYMENT_LABEL, "")),
         is_running=row.get("State") in {"running", "restarting", "paused"},
+        is_gone=row.get("State") in {"dead", "removing"},
         image=str(row.get("ImageID", "")),
     )
 
@@ -162,7 +164,7 @@ def _health(found: dict[str, Any]) -> str:
 
 def _last_probe(state: dict[str, Any]) -> str:
     log = (state.get("Health") or {}).get("Log") or []
-    return str(log[-1].get("Output", "")).strip()[:200] if log else ""
+    return str(log[-1].get("Output", "")).strip() if log else ""
 
 
 def _health_seconds(found: dict[str, Any]) -> int:

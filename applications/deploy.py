@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db import transaction
 
 from applications import container, containers, deploying, polling, recovery, telling, verdicts
 from applications.containers import Container, NotUp
@@ -21,7 +22,7 @@ from registries import tokens
 from registries import verdicts as registry_verdicts
 from registries.credentials import DockerLogin
 from registries.kinds import get as kind_of
-from registries.references import parse
+from registries.references import Reference, parse
 from registries.testing import LoginClimber
 from servers import docker, engine, runs, ssh
 from servers import verdicts as host_verdicts
@@ -34,6 +35,7 @@ from servers.testing import climb_all, climb_to_daemon
 from servers.verdicts import Verdict
 
 STALLED_SECONDS = 180
+NOT_NEEDED = "Not needed: the image is on the server"
 ELSEWHERE_SECONDS = 60.0
 Action, State = Deployment.Action, Deployment.State
 
@@ -58,6 +60,7 @@ class Job:
     journal: Journal
     end: float  # of time.monotonic()
     is_cancelled: bool = False
+    reservation: Verdict | None = None
     moves_by: float = float("inf")  # when what is being pulled must have moved
 
     @property
@@ -81,20 +84,34 @@ def run(deployment_id: str) -> None:
     application = applications.get(pk=deployment.application_id)
     server = Server.objects.select_related("ssh_key").filter(pk=deployment.server_id).first()
     if server is None:
-        verdict = host_verdicts.server_gone(server=deployment.server_name)
-        runs.finish(deployment, verdict, failed=True, to_tidy=False)
+        _end_unbegun(deployment, application, host_verdicts.server_gone(server=deployment.server_name))
         return
-    job = _job(deployment, application, server)
+    try:
+        job = _job(deployment, application, server)
+    except SecretUnreadable:
+        _end_unbegun(deployment, application, host_verdicts.secret_unreadable())
+        return
     climb_all(job.ladder, server, lambda: _climb(job))
     _finish(job)
     deploying.dispatch()
 
 
 def _job(deployment: Deployment, application: Application, server: Server) -> Job:
+    """Raises SecretUnreadable for the server's SSH key."""
     end = time.monotonic() + settings.DOKREG_DEPLOYMENT_SECONDS
     journal = Journal(deployment)
     ladder = Ladder(deploying.steps(deployment, application), save=journal.save_rungs)
     return Job(deployment, application, server, docker.host_of(server, end=end), ladder, journal, end)
+
+
+def _end_unbegun(deployment: Deployment, application: Application, verdict: Verdict) -> None:
+    """Nothing can be done on the server at all."""
+    ladder = Ladder(deploying.steps(deployment, application), save=lambda _rungs: None)
+    ladder.failed("ssh", verdict)
+    deployment.rungs = ladder.rungs
+    if runs.finish(deployment, verdict, failed=True):
+        telling.failed(deployment, application, verdict)
+    deploying.dispatch()
 
 
 def _climb(job: Job) -> None:
@@ -120,6 +137,7 @@ def _climb(job: Job) -> None:
 
 
 def _fail(job: Job, verdict: Verdict, words: str) -> None:
+    verdict = job.journal.shown(verdict)
     job.journal.say(verdict.cause)
     if words:
         job.journal.say(words)
@@ -143,12 +161,14 @@ def _finish(job: Job) -> None:
             journal.say(verdicts.not_put_back(server=job.server.name).cause)
     state = State.CANCELLED if job.is_cancelled else ""
     also = journal.rest | {"to_tidy": deployment.to_tidy and failed}
-    if not runs.finish(deployment, ladder.verdict, failed=failed, state=state, **also):
-        return  # swept as lost meanwhile, which has it tidied
-    if not failed:
+    with transaction.atomic():
+        if not runs.finish(deployment, ladder.verdict, failed=failed, state=state, **also):
+            return  # swept as lost meanwhile, which has it tidied
+        if not failed:
+            _note_success(job)
+    if not failed and deployment.action != Action.DELETE:
         telling.succeeded_again(deployment, job.application)
-        _note_success(job)
-    elif not job.is_cancelled:
+    elif failed and job.is_cancelled:
         telling.failed(deployment, job.application, ladder.verdict)
 
 
@@ -159,7 +179,7 @@ def _note_success(job: Job) -> None:
     if job.deployment.pulls:
         rows.update(serving=job.deployment)
         if polling.tells_quota(parse(job.deployment.reference)):
-            runs.send_id(see_quota, job.application.pk)
+            transaction.on_commit(lambda: runs.send_id(see_quota, job.application.pk))
     elif job.deployment.action == Action.REMOVE:
         rows.update(serving=None)
     elif job.deployment.action == Action.DELETE:
@@ -172,29 +192,61 @@ def _note_success(job: Job) -> None:
 def _deploy(job: Job) -> None:
     journal, deployment = job.journal, job.deployment
     journal.say(f"{deployment.get_action_display()} of {deployment.reference} on {job.server.name}")
-    login = _login(job)
+    reference = parse(deployment.reference)
+    login = None
+    if not reference.digest or not _is_there(job, reference):
+        login = None if job.ladder.has_failed else _login(job, reference)
     if job.ladder.has_failed:
         return
     journal.beat()
     environment = container.environment_of(job.application)
-    journal.hide_values(environment)
+    _hide(job, container.recognisable(environment))
     with engine.connect(job.host, deadline=job.seconds_left, on_wait=job.beat) as daemon:
-        recovery.tidy_leftovers(daemon, job.application, say=journal.say)
+        recovery.tidy_leftovers(daemon, job.application, job.server, say=journal.say)
         image = _bring_image(job, daemon, login)
         _replace(job, daemon, image=image, environment=environment)
-    if (problem := _retire_elsewhere(job)) is None:
-        job.ladder.passed("switch")
-    else:
+    if problem := _retire_elsewhere(job) or job.reservation:
         job.ladder.warned("switch", problem)
+    else:
+        job.ladder.passed("switch")
 
 
-def _login(job: Job) -> DockerLogin | None:
-    """Log in as the pull will; None for a public image, whose daemon is looked for all the same."""
+def _hide(job: Job, secrets: list[str]) -> None:
+    """Take secrets out of everything that is said from now on."""
+    for secret in secrets:
+        job.ladder.hide(secret)
+        job.journal.hide(secret)
+
+
+def _is_there(job: Job, reference: Reference) -> bool:
+    """Whether the very image is on the server: then nobody needs to log in, and the registry may be away."""
+    names = {rung["name"] for rung in job.ladder.rungs}
+    if "token" in names:
+        job.ladder.passed("token", fact=NOT_NEEDED)
+        job.ladder.start(job.ladder.current)
+    docker.reach(job.host, on_stage=lambda stage: _climb_stage(job, stage))
+    if job.ladder.has_failed:
+        return False
+    with engine.connect(job.host, deadline=job.seconds_left, on_wait=job.beat) as daemon:
+        is_there = _has_image(daemon, f"{reference.repository}@{reference.digest}")
+    if is_there and "login" in names:
+        job.ladder.passed("login", fact=NOT_NEEDED)
+    return is_there
+
+
+def _login(job: Job, reference: Reference) -> DockerLogin | None:
+    """Log in as the pull will; None for a public image, whose daemon is looked for all the same.
+
+    The reference is from when the deployment was asked for; the registry may be another one by now, and its
+    credentials must not go to the host of before.
+    """
     registry = job.application.registry
     if registry is None:
         docker.reach(job.host, on_stage=lambda stage: _climb_stage(job, stage))
         return None
+    _refuse_other_host(reference, registry.url)
     if registry.method:
+        job.ladder.start("token")
         try:
             login = tokens.docker_login(registry)
         except tokens.TokenMissing as error:
@@ -204,8 +256,8 @@ def _login(job: Job) -> DockerLogin | None:
         job.ladder.start(job.ladder.current)
     else:
         login = tokens.docker_login(registry)
-    for hide in (job.ladder.hide, job.journal.hide):
-        hide(login.password)
+    _refuse_other_host(reference, login.registry)  # it was read anew if a token was minted
+    _hide(job, [login.password])
     climber = LoginClimber(job.ladder, job.host, kind_of(registry.kind), login, with_trial=False)
     docker.login(
         job.host,
@@ -219,6 +271,11 @@ def _login(job: Job) -> DockerLogin | None:
     if not job.ladder.has_failed:
         job.journal.say(f"Logged in to {login.registry}")
     return login
+
+
+def _refuse_other_host(reference: Reference, host: str) -> None:
+    if host != reference.host:
+        raise Failed(verdicts.other_host(host=reference.host, registry=host))
 
 
 def _climb_stage(job: Job, stage: Stage) -> None:
@@ -333,7 +390,9 @@ def _replace(job: Job, daemon: Engine, *, image: str, environment: dict[str, str
 
 def _refuse_foreign_name(job: Job, daemon: Engine) -> None:
     found = containers.inspect(daemon, job.deployment.container_name)
-    if found is not None and containers.owner_of(found) != job.application.pk:
+    # Docker finds a container by the beginning of its id as well.
+    has_name = found is not None and found.get("Name") == f"/{job.deployment.container_name}"
+    if found is not None and has_name and containers.owner_of(found) != job.application.pk:
         raise Failed(verdicts.name_taken(name=job.deployment.container_name, server=job.server.name))
 
 
@@ -361,15 +420,21 @@ def _stop(job: Job, daemon: Engine, olds: list[Container]) -> None:
 
 
 def _switch(job: Job, daemon: Engine, olds: list[Container], new: str) -> None:
-    """From here on there is no way back: the new one runs, and is not given up because somebody cancels."""
+    """The new one holds, and is not given up because somebody cancels, or because an old one is in the way."""
     job.journal.is_shielded = True
     for old in olds:
         if old.is_running:
             containers.stop(daemon, old.id, seconds=job.application.stop_seconds)
-        containers.remove(daemon, old.id)
-        job.journal.say(f"Removed container {old.id[:12]}")
-    containers.rename(daemon, new, job.deployment.container_name)
+    # From here on there is no way back: Docker may refuse to let go of an old one that it has half removed.
     job.journal.note(to_tidy=False)
+    try:
+        for old in olds:
+            containers.remove(daemon, old.id)
+            job.journal.say(f"Removed container {old.id[:12]}")
+        containers.rename(daemon, new, job.deployment.container_name)
+    except EngineRefused as error:
+        job.journal.say(error.words)
+        job.reservation = verdicts.old_not_removed(name=job.deployment.container_name, server=job.server.name)
 
 
 def _retire_elsewhere(job: Job) -> Verdict | None:
@@ -380,7 +445,8 @@ def _retire_elsewhere(job: Job) -> Verdict | None:
         return None
     job.journal.say(f"Removing the old container on {old.name}")
     try:
-        with engine.connect(docker.host_of(old), deadline=ELSEWHERE_SECONDS, on_wait=job.journal.beat) as daemon:
+        seconds = ELSEWHERE_SECONDS + job.application.stop_seconds
+        with engine.connect(docker.host_of(old), deadline=seconds, on_wait=job.journal.beat) as daemon:
             _remove_all(job, daemon, containers.of_application(daemon, job.application.pk))
     except (ssh.SSHProblem, EngineGone, EngineRefused, SecretUnreadable):
         return verdicts.old_left_elsewhere(server=old.name)
@@ -396,11 +462,12 @@ def _act(job: Job) -> None:
         return
     job.ladder.start("container")
     if job.deployment.action == Action.TIDY:
-        recovery.tidy_all(job.host, job.application, say=job.journal.say)
+        recovery.tidy_all(job.host, job.application, job.server, say=job.journal.say)
         job.ladder.passed("container")
         return
     job.journal.is_shielded = True
     with engine.connect(job.host, deadline=job.seconds_left, on_wait=job.journal.beat) as daemon:
+        recovery.tidy_leftovers(daemon, job.application, job.server, say=job.journal.say)
         found = containers.of_application(daemon, job.application.pk)
         if not found and job.deployment.action not in {Action.REMOVE, Action.DELETE}:
             raise Failed(verdicts.container_missing(server=job.server.name))

@@ -3,6 +3,8 @@
 A newer wish takes the place of one that still waits. The rows are the truth; what the broker loses is sent again.
 """
 
+from collections import Counter
+
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -19,6 +21,7 @@ from servers.models import Run
 from servers.verdicts import Verdict
 
 Action, Reason, State = Deployment.Action, Deployment.Reason, Deployment.State
+PLACES_PER_SERVER = 4
 UNFINISHED = (State.QUEUED, State.RUNNING)
 
 
@@ -46,9 +49,14 @@ def ask_for(*, application: Application, action: str, asked_by: User | None) -> 
     """Queue a start, a stop, a restart or the removal of the application's container. Raises CannotDeploy."""
     if action not in {Action.START, Action.STOP, Action.RESTART, Action.REMOVE, Action.DELETE}:
         raise CannotDeploy("There is no such action.")
-    if application.serving is None:
+    if application.serving is None and not has_leftovers(application):
         raise CannotDeploy("The application has no container yet. Deploy it first.")
     return _ask(application, action, "", asked_by)
+
+
+def has_leftovers(application: Application) -> bool:
+    """Whether a deployment that did not come to its end may have left something on a server."""
+    return application.deployments.filter(to_tidy=True).exclude(state__in=UNFINISHED).exists()
 
 
 def reference_of(application: Application) -> str:
@@ -81,12 +89,25 @@ def dispatch() -> int:
     with transaction.atomic():
         dispatching.take_turns()
         on_their_way = Deployment.objects.filter(Q(state=State.RUNNING) | Q(state=State.QUEUED, sent_at__isnull=False))
-        room = settings.DOKREG_DEPLOYMENTS_AT_ONCE - on_their_way.filter(action__in=Deployment.PULLS).count()
-        chosen = list(_waiting().exclude(action__in=Deployment.PULLS))
-        chosen += _waiting().filter(action__in=Deployment.PULLS)[: max(room, 0)]
+        chosen = list(_waiting().exclude(action__in=Deployment.PULLS)) + _pulls_in_turn(on_their_way)
         for deployment in chosen:
             _send(deployment)
     return len(chosen)
+
+
+def _pulls_in_turn(on_their_way: "QuerySet[Deployment]") -> list[Deployment]:
+    """The oldest first, as many as there are places, and no server more than its share: SSH there has other uses."""
+    pulling = on_their_way.filter(action__in=Deployment.PULLS)
+    on_server = Counter(pulling.values_list("server_id", flat=True))
+    room = settings.DOKREG_DEPLOYMENTS_AT_ONCE - on_server.total()
+    chosen: list[Deployment] = []
+    for deployment in _waiting().filter(action__in=Deployment.PULLS).iterator():
+        if len(chosen) >= room:
+            break
+        if on_server[deployment.server_id] < PLACES_PER_SERVER:
+            on_server[deployment.server_id] += 1
+            chosen.append(deployment)
+    return chosen
 
 
 def claim(deployment_id: str) -> Deployment | None:
@@ -127,6 +148,8 @@ def _ask(
         waiting = application.deployments.filter(state=State.QUEUED).first()
         if waiting is not None and (waiting.action, waiting.reference) == (action, reference):
             return waiting
+        if waiting is not None and asked_by is None and waiting.action != Action.DEPLOY:
+            raise CannotDeploy(f"{waiting.get_action_display()}, which somebody asked for, waits for its turn.")
         if waiting is not None and not _supersede(waiting):
             raise CannotDeploy("Another deployment has begun at this very moment. Ask again.")
         server = application.server if action in Deployment.PULLS else application.container_server
@@ -144,13 +167,22 @@ def _ask(
             sent_at=None,
         )
         deployment.rungs = rungs_of(deployment, application)
-        deployment.save()
+        _save(deployment)
         Application.objects.filter(pk=application.pk).update(last_deployment=deployment)
         if asked_by is not None:
             facts = {"action": deployment.get_action_display(), "reference": reference}
             audit.record("asked for a deployment", application, actor=asked_by, **facts)
         transaction.on_commit(dispatch)
     return deployment
+
+
+def _save(deployment: Deployment) -> None:
+    """The sweep asks for what is to be put right without a lock on the application, and may be a moment faster."""
+    try:
+        with transaction.atomic():
+            deployment.save()
+    except IntegrityError:
+        raise CannotDeploy("The server is being put right at this very moment. Ask again.") from None
 
 
 def rungs_of(deployment: Deployment, application: Application) -> list[Rung]:

@@ -101,7 +101,8 @@ class ApplicationForm(OwnedForm[Application]):
             "it has one.",
             "memory_mb": "Empty: no limit. The least is 6.",
             "cpus": "Empty: no limit. 0.5 is half a CPU.",
-            "order": "Starting first leaves no gap, but two containers cannot have the same ports of the server.",
+            "order": "Starting first leaves no gap, but two containers cannot have the same ports, and two databases "
+            "must not write to the same volume.",
             "settle_seconds": "Without a health check: so long the new container must have run to count as up.",
             "stop_seconds": "So long it may take to end by itself before it is killed.",
             "poll_minutes": "0: never. When the tag has a new digest it is deployed by itself. Looking is no pull, and "
@@ -118,7 +119,9 @@ class ApplicationForm(OwnedForm[Application]):
             ),
         }
 
-    def __init__(self, *args: Any, organisation: Organisation, may_use_registries: bool, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, organisation: Organisation, may_use_registries: bool, may_deploy: bool, **kwargs: Any
+    ) -> None:
         super().__init__(*args, organisation=organisation, **kwargs)
         self.organisation = organisation
         self.is_unreadable = False
@@ -133,6 +136,9 @@ class ApplicationForm(OwnedForm[Application]):
             else "You may not use registries for applications; ask an owner for another one.",
         )
         self.fields["cpus"].widget.attrs["step"] = "any"
+        if not may_deploy:
+            self.fields["poll_minutes"].disabled = True
+            self.fields["poll_minutes"].help_text = "A new image is deployed by itself, and you may not deploy."
         self._offer_servers()
         self._show_stored(kwargs.get("initial") or {})
 

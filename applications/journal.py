@@ -3,19 +3,23 @@
 Written at most a few times a second, scrubbed of secrets and bounded. A page shows each change.
 """
 
+import dataclasses
 import time
 from typing import Any
 
 from django.utils import timezone
+from django.utils.text import Truncator
 
 from applications.models import Deployment
 from servers import runs
-from servers.ladder import RECOGNISED_IN_SENTENCES, Rung, clean
+from servers.ladder import Rung, clean, without_secrets
+from servers.verdicts import Verdict
 
 SECONDS_BETWEEN_WRITES = 0.4
 SECONDS_BETWEEN_BEATS = 10.0
 LOG_LIMIT = 128 * 1024
 LINE_LIMIT = 2000
+CAUSE_LIMIT = 500
 CUT = "… (the log is longer than is kept)\n"
 
 
@@ -43,12 +47,13 @@ class Journal:
         """Take a secret out of all lines from now on."""
         self._secrets.append(secret)
 
-    def hide_values(self, values: dict[str, str]) -> None:
-        """The same for an environment's values; a short one may be an ordinary word."""
-        self._secrets += [value for value in values.values() if len(value.strip()) >= RECOGNISED_IN_SENTENCES]
-
     def scrubbed(self, text: str) -> str:
         return clean(text, self._secrets)
+
+    def shown(self, verdict: Verdict) -> Verdict:
+        """A verdict that quotes a container or Docker: without secrets, and then no longer than people read."""
+        safe = without_secrets(verdict, self._secrets)
+        return dataclasses.replace(safe, cause=Truncator(safe.cause).chars(CAUSE_LIMIT))
 
     def say(self, text: str) -> None:
         """Add a line, or several, to the log."""

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import transaction
 from django.db.models import OuterRef, Subquery
@@ -9,12 +10,11 @@ from django.utils import timezone
 
 from applications import container, containers, verdicts
 from applications.models import Application, ContainerLook
-from dokreg.encryption import SecretUnreadable
 from organisations.models import User
 from servers import docker, engine, runs
 from servers import verdicts as host_verdicts
 from servers.engine import EngineGone, EngineRefused
-from servers.ladder import RECOGNISED_IN_SENTENCES, Ladder, clean
+from servers.ladder import Ladder, clean
 from servers.models import Server
 from servers.stages import Stage
 from servers.testing import climb_all
@@ -85,9 +85,9 @@ def _look(look: ContainerLook, application: Application, server: Server, ladder:
             if not found:
                 ladder.failed("container", verdicts.container_missing(server=server.name))
                 return
-            inspected = containers.inspect(daemon, found[0].id)
-            look.answer = containers.facts(inspected) if inspected else {}
-            look.log = clean(containers.last_lines(daemon, found[0].id, lines=LINES), _secrets_of(application))
+            inspected = containers.inspect(daemon, found[0].id) or {}
+            look.answer = containers.facts(inspected)
+            look.log = clean(containers.last_lines(daemon, found[0].id, lines=LINES), _secrets_of(inspected))
     except EngineRefused as error:
         ladder.failed(ladder.current, verdicts.of_engine(error.words, server=server.name), words=error.words)
     except EngineGone:
@@ -96,13 +96,10 @@ def _look(look: ContainerLook, application: Application, server: Server, ladder:
         ladder.passed("container", fact=str(look.answer.get("status", "")))
 
 
-def _secrets_of(application: Application) -> list[str]:
-    """Values that an application may have written into its own log."""
-    try:
-        values = container.environment_of(application).values()
-    except SecretUnreadable:
-        return []
-    return [value for value in values if len(value.strip()) >= RECOGNISED_IN_SENTENCES]
+def _secrets_of(inspected: dict[str, Any]) -> list[str]:
+    """Values of its environment, as it was when it was made, that a container may have written into its log."""
+    lines = (inspected.get("Config") or {}).get("Env") or []
+    return container.recognisable(dict(line.split("=", 1) for line in lines if "=" in line))
 
 
 def _explain(server: Server, ladder: Ladder) -> None:

@@ -66,7 +66,7 @@ class Application(OwnedByOrganisation):
         NO = "no", "Never"
 
     class Order(models.TextChoices):
-        AUTO = "auto", "As its ports allow"
+        AUTO = "auto", "As its ports and volumes allow"
         START_FIRST = "start_first", "Start the new container first"
         STOP_FIRST = "stop_first", "Stop the old container first"
 

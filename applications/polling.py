@@ -25,7 +25,7 @@ from servers import verdicts as host_verdicts
 from servers.ladder import without_secrets
 from servers.verdicts import Verdict
 
-AT_ONCE = 50
+AT_ONCE = 200
 LONGEST_PAUSE = dt.timedelta(days=1)
 
 
@@ -55,7 +55,10 @@ def poll(application_id: str) -> Deployment | None:
     except SecretUnreadable:
         complaint = _sentences(application, host_verdicts.secret_unreadable())
     else:
-        return _take_digest(application, digest)
+        try:
+            return _take_digest(application, digest)
+        except CannotDeploy as error:  # somebody's wish waits; the next look finds the digest as new as this one
+            complaint = str(error)
     _note_failure(application, complaint)
     return None
 

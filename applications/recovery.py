@@ -2,8 +2,9 @@
 
 Before a deployment stops anything, its row names the containers that were there (`replaces`), and that there may be
 something to tidy (`to_tidy`). Of that alone follows what is done here, so that it can be done twice, and by another
-worker: if one of the containers of before is still there, what ran of them runs again and the new one goes; if none is
-left, the new one had taken over, and stays.
+worker: a new container that has the application's name already, or that is the only one left, had taken over, and
+stays; else what ran of those before runs again, and the new one goes. On a server that the application has moved away
+from, all of its containers go.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ from dokreg.encryption import SecretUnreadable
 from servers import docker, engine, runs, ssh
 from servers.docker import Host
 from servers.engine import Engine, EngineGone, EngineRefused
+from servers.models import Server
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
@@ -45,22 +47,27 @@ def put_back(deployment: Deployment, *, say: Say) -> bool:
     return False
 
 
-def tidy_leftovers(daemon: Engine, application: Application, *, say: Say) -> None:
+def tidy_leftovers(daemon: Engine, application: Application, server: Server, *, say: Say) -> None:
     """What earlier deployments left on this server, before the next one begins."""
-    for deployment in _unfinished(application):
+    for deployment in _unfinished(application, server):
         say(f"Putting right what the deployment of {deployment.created_at:%H:%M:%S} left")
-        restore(daemon, deployment, say=say)
+        if _has_moved_away(application, server):
+            for one in containers.of_application(daemon, application.pk):
+                containers.remove(daemon, one.id)
+                say(f"Removed container {one.id[:12]}: the application is on another server by now")
+        else:
+            restore(daemon, deployment, say=say)
         Deployment.objects.filter(pk=deployment.pk).update(to_tidy=False)
 
 
-def tidy_all(host: Host, application: Application, *, say: Say) -> None:
+def tidy_all(host: Host, application: Application, server: Server, *, say: Say) -> None:
     """The same for a worker that does nothing else; also the folders of logins that were cut off."""
-    left = list(_unfinished(application))
+    left = _unfinished(application, server)
     for deployment in left:
         docker.tidy(host, run_id=deployment.pk)
     if left:
         with engine.connect(host, deadline=DEADLINE) as daemon:
-            tidy_leftovers(daemon, application, say=say)
+            tidy_leftovers(daemon, application, server, say=say)
 
 
 def restore(daemon: Engine, deployment: Deployment, *, say: Say) -> None:
@@ -68,17 +75,19 @@ def restore(daemon: Engine, deployment: Deployment, *, say: Say) -> None:
     found = containers.of_application(daemon, deployment.application_id)
     new = [one for one in found if one.deployment == deployment.pk]
     before = {entry["id"]: entry["ran"] for entry in deployment.replaces}
-    there = [one for one in found if one.id in before]
-    if before and not there and new:
+    there = [one for one in found if one.id in before and not one.is_gone]
+    if new and (new[0].name == deployment.container_name or (before and not there)):
         _let_take_over(daemon, deployment, new[0], say=say)
         return
     for one in new:
-        containers.remove(daemon, one.id)
-        say(f"Removed container {one.id[:12]}, which did not take over")
+        containers.stop(daemon, one.id, seconds=0)  # it may have the ports of the others
     for one in there:
         if before[one.id] and not one.is_running:
             containers.start(daemon, one.id)
             say(f"Started container {one.id[:12]} again, which ran before")
+    for one in new:
+        containers.remove(daemon, one.id)
+        say(f"Removed container {one.id[:12]}, which did not take over")
 
 
 def _let_take_over(daemon: Engine, deployment: Deployment, new: Container, *, say: Say) -> None:
@@ -89,7 +98,11 @@ def _let_take_over(daemon: Engine, deployment: Deployment, new: Container, *, sa
     say(f"Container {new.id[:12]} had taken over already, and stays")
 
 
-def _unfinished(application: Application) -> list[Deployment]:
-    rows = Deployment.objects.filter(application=application, to_tidy=True)
+def _has_moved_away(application: Application, server: Server) -> bool:
+    return application.serving is not None and application.container_server != server
+
+
+def _unfinished(application: Application, server: Server) -> list[Deployment]:
+    rows = Deployment.objects.filter(application=application, server=server, to_tidy=True)
     rows = rows.exclude(state__in=(Deployment.State.QUEUED, Deployment.State.RUNNING))
     return list(rows.order_by("created_at"))

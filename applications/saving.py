@@ -65,7 +65,8 @@ def delete_application(*, application: Application, leave_container: bool, by: U
     """
     with transaction.atomic():
         Application.objects.select_for_update().filter(pk=application.pk).first()
-        if application.serving is not None and not leave_container:
+        has_container = application.serving is not None or deploying.has_leftovers(application)
+        if has_container and not leave_container:
             return deploying.ask_for(application=application, action=Deployment.Action.DELETE, asked_by=by)
         if application.deployments.filter(state__in=deploying.UNFINISHED).exists():
             raise StillDeploying("A deployment of it is under way. Wait for its end, or cancel it first.")

@@ -28,7 +28,7 @@ def sweep() -> None:
 def _queue_tidying() -> None:
     """For each application of which something is to be tidied and nothing is under way, once a minute."""
     now = timezone.now()
-    left = Deployment.objects.filter(to_tidy=True, finished_at__gt=now - TIDY_WITHIN)
+    left = Deployment.objects.filter(to_tidy=True, server__isnull=False, finished_at__gt=now - TIDY_WITHIN)
     for deployment in left.exclude(state__in=deploying.UNFINISHED).select_related("server")[:TIDY_AT_ONCE]:
         of_application = Deployment.objects.filter(application=deployment.application_id)
         just_tried = of_application.filter(action=Action.TIDY, created_at__gt=now - TIDY_AGAIN_AFTER)

@@ -15,7 +15,7 @@ def failed(deployment: Deployment, application: Application, verdict: Verdict | 
             deployment,
             Notice.Level.FAILURE,
             title=f"{application.name} could not be deployed on {deployment.server_name}",
-            text=f"{verdict.cause} {verdict.fix} What ran before runs on. It was asked for by this: "
+            text=f"{verdict.cause} {verdict.fix} {_of_before(deployment)} It was asked for by this: "
             f"{deployment.get_reason_display().lower()}{f' ({deployment.note})' if deployment.note else ''}.",
         )
 
@@ -45,6 +45,12 @@ def lost(deployment: Deployment) -> None:
             text=f"The worker that ran it stopped. dokreg puts {deployment.server_name} right, so that what ran before "
             "runs on; then deploy again.",
         )
+
+
+def _of_before(deployment: Deployment) -> str:
+    if deployment.to_tidy:
+        return "What ran before could not be started again yet; dokreg tries that every minute for a day."
+    return "What ran before runs on."
 
 
 def _notify(deployment: Deployment, level: str, *, title: str, text: str) -> None:

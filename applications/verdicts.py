@@ -157,7 +157,7 @@ def cancelled(*, by: str) -> Verdict:
     return Verdict(
         "cancelled",
         f"{by or 'Somebody'} cancelled it.",
-        "What ran before runs on. Deploy again when you like.",
+        "Deploy again when you like.",
         permanent=True,
         subject="dokreg",
     )
@@ -189,8 +189,31 @@ def not_put_back(*, server: str) -> Verdict:
     """What ran before could not be started again yet."""
     return Verdict(
         "not_put_back",
-        f"{server} could not be reached to put back what ran before.",
+        f"What ran before could not be started again on {server} yet.",
         "dokreg tries again every minute for a day. If it is urgent, start the old container there by hand.",
+        permanent=False,
+        subject="server",
+    )
+
+
+def other_host(*, host: str, registry: str) -> Verdict:
+    """The registry's credentials go to no other host than the registry's own."""
+    return Verdict(
+        "other_host",
+        f"The image is at {host}, and the application's registry is at {registry} by now: its credentials go nowhere "
+        "else.",
+        "Choose a registry of that host in the application's settings, or deploy an image of the present one.",
+        permanent=True,
+        subject="credentials",
+    )
+
+
+def old_not_removed(*, name: str, server: str) -> Verdict:
+    """A reservation: the new one serves, and Docker would not let go of what was there before."""
+    return Verdict(
+        "old_not_removed",
+        f"The new container serves, but Docker on {server} did not remove the old one or give its name {name} on.",
+        "The next deployment tries again. If it stays so, remove the old container there by hand.",
         permanent=False,
         subject="server",
     )

@@ -60,6 +60,7 @@ class WebhookSignature(models.Model):
     application = models.ForeignKey(Application, on_delete=models.CASCADE, related_name="+")
     signature = models.CharField(max_length=64)
     seen_at = models.DateTimeField(db_index=True)
+    is_timeless = models.BooleanField(default=False, help_text="What was signed has no time in it.")
 
     class Meta:
         constraints = [

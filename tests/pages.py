@@ -342,7 +342,9 @@ OWNED = (
     Row("applications:deployment", ("applications.view_application",), _deployment),
     Row("applications:cancel", ("applications.deploy_application",), _deployment, method="POST", status=303),
     Row("applications:webhook", CHANGE_APPLICATION, _application),
-    Row("applications:webhook_key", CHANGE_APPLICATION, _application, "POST", 303),
+    Row(
+        "applications:webhook_key", (*CHANGE_APPLICATION, "applications.deploy_application"), _application, "POST", 303
+    ),
     Row("applications:webhook_end", CHANGE_APPLICATION, _application, "POST", 303),
     Row("applications:webhook_secret", CHANGE_APPLICATION, _application, "POST", 303),
     Row("applications:webhook_secret_remove", CHANGE_APPLICATION, _application, "POST", 303),

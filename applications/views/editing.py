@@ -95,5 +95,6 @@ def _make(request: OrganisationRequest, application: Application, **options: Any
         instance=application,
         organisation=request.organisation,
         may_use_registries="registries.use_registry" in request.may,
+        may_deploy="applications.deploy_application" in request.may,
         **options,
     )

@@ -1,6 +1,7 @@
 """The page of an application's webhook: its address, its signing secret, how to call it, and who has called."""
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
@@ -27,6 +28,8 @@ def show(request: OrganisationRequest, application_id: str) -> HttpResponse:
 @require_POST
 @requires("applications.change_application")
 def make_key(request: OrganisationRequest, application_id: str) -> HttpResponse:
+    if not _may_deploy(request):  # as whoever has the address may
+        raise PermissionDenied
     application = _application_of(request, application_id)
     keys.make_key(application=application, by=request.user)
     messages.success(request, "The webhook has a new address. Give it to whoever is to call it.")
@@ -82,20 +85,25 @@ def choose_unsigned(request: OrganisationRequest, application_id: str) -> HttpRe
 @sensitive_variables()
 def _page(request: OrganisationRequest, application: Application, *, secret: str = "") -> HttpResponse:
     try:
-        address, is_unreadable = keys.address_of(application), False
+        address, is_unreadable = keys.address_of(application) if _may_deploy(request) else "", False
     except SecretUnreadable:
         address, is_unreadable = "", True
     context = {
         "section": SECTION,
         "application": application,
         "address": address,
+        "may_deploy": _may_deploy(request),
         "is_unreadable": is_unreadable,
         "secret": secret,
-        "calls": calling.examples(application=application, address=address),
+        "calls": calling.examples(application=application, address=address or "WEBHOOK_ADDRESS"),
         "senders": senders.ALL,
         "deliveries": deliveries.recent(application),
     }
     return render(request, "applications/webhook.html", context)
+
+
+def _may_deploy(request: OrganisationRequest) -> bool:
+    return "applications.deploy_application" in request.may
 
 
 def _back(request: OrganisationRequest, application: Application) -> HttpResponse:

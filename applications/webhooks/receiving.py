@@ -133,7 +133,8 @@ def _prove_otherwise(call: _Call, secret: str) -> None:
     """By GitHub's signature, or by being one of those that cannot sign, if they are let in. Raises Refused."""
     if call.sender and call.sender.signs_like_github and signatures.is_signed_like_github(call.headers):
         signature = _checked(signatures.check_like_github, headers=call.headers, body=call.body, secret=secret)
-        _checked(signatures.use_up, application=call.application, signature=signature, now=call.now)
+        once = {"application": call.application, "signature": signature, "now": call.now}
+        _checked(signatures.use_up, **once, is_timeless=True)
     elif call.sender is None or call.sender.can_sign or not call.application.webhook_takes_unsigned:
         raise _unsigned()
 

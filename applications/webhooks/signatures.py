@@ -17,6 +17,8 @@ from applications.webhooks.senders import Headers
 
 WINDOW = dt.timedelta(minutes=5)
 KEPT = 3 * WINDOW  # longer than any timestamp that was accepted stays acceptable
+# Of a signature without a time in it, which stays right for as long as the secret is the same.
+TIMELESS_KEPT = dt.timedelta(days=365)
 OWN_HEADER, TIME_HEADER = "X-Dokreg-Signature-256", "X-Dokreg-Timestamp"
 GITHUB_HEADER = "X-Hub-Signature-256"
 _SIGNATURE = re.compile(r"sha256=(?P<hex>[0-9a-fA-F]{64})", re.ASCII)
@@ -52,17 +54,20 @@ def check_like_github(*, headers: Headers, body: bytes, secret: str) -> str:
     return _compared(headers.get(GITHUB_HEADER, ""), secret, body)
 
 
-def use_up(*, application: Application, signature: str, now: dt.datetime) -> None:
+def use_up(*, application: Application, signature: str, now: dt.datetime, is_timeless: bool = False) -> None:
     """Note that the signature was accepted; the database lets that happen once. Raises BadSignature."""
     try:
         with transaction.atomic():
-            WebhookSignature.objects.create(application=application, signature=signature, seen_at=now)
+            WebhookSignature.objects.create(
+                application=application, signature=signature, seen_at=now, is_timeless=is_timeless
+            )
     except IntegrityError:
         raise BadSignature("A call with this signature was accepted already. Sign each call anew.") from None
 
 
 def prune(*, now: dt.datetime) -> None:
-    WebhookSignature.objects.filter(seen_at__lt=now - KEPT).delete()
+    WebhookSignature.objects.filter(is_timeless=False, seen_at__lt=now - KEPT).delete()
+    WebhookSignature.objects.filter(seen_at__lt=now - TIMELESS_KEPT).delete()
 
 
 def _compared(header: str, secret: str, message: bytes) -> str:

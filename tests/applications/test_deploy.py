@@ -52,7 +52,7 @@ def test_the_same_tag_with_new_content_really_runs_the_new_content(
     assert containers_on(engine_one) == {"web": "running"}
 
 
-def test_rolling_back_runs_the_earlier_image_even_while_the_registry_is_away(
+def test_rolling_back_runs_the_earlier_image(
     application: Application, image: str, lab_registry: BasicRegistry, engine_two: Engine, port: int
 ) -> None:
     first = deployed(application)

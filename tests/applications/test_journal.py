@@ -4,6 +4,7 @@ import pytest
 from django.utils import timezone
 
 from applications import journal as journals
+from applications.container import recognisable
 from applications.journal import CancelAsked, Journal, TakenAway
 from applications.models import Application, Deployment
 from organisations.models import Organisation
@@ -32,7 +33,8 @@ def journal(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Journal:
 
 def test_a_secret_is_taken_out_of_every_line(journal: Journal, deployment: Deployment) -> None:
     journal.hide("s3cret-of-the-registry")
-    journal.hide_values({"TOKEN": "value-of-the-token", "DEBUG": "on"})
+    for value in recognisable({"TOKEN": "value-of-the-token", "DEBUG": "on"}):
+        journal.hide(value)
     journal.say("it said s3cret-of-the-registry and value-of-the-token, which is on")
     deployment.refresh_from_db()
     assert deployment.log.endswith("it said ******** and ********, which is on\n")

@@ -236,6 +236,15 @@ def test_github_signs_in_its_own_way(organisation: Organisation, alice: User) ->
     assert call(application, body, **headers)[0] == 401
 
 
+def test_githubs_signature_counts_once_however_late_it_comes_again(organisation: Organisation, alice: User) -> None:
+    application = hooked(organisation, alice, "ghcr.io/acme/web:1.4")
+    secret = keys.make_secret(application=application, by=alice)
+    body = json.dumps(calls.github("ghcr.io", "acme/web", "1.4"))
+    assert call(application, body, **signed_like_github(secret, body))[0] == 200
+    signatures.prune(now=timezone.now() + dt.timedelta(days=300))
+    assert call(application, body, **signed_like_github(secret, body))[0] == 401
+
+
 def test_githubs_way_which_knows_no_time_is_githubs_alone(application: Application, secret: str) -> None:
     headers = signed_like_github(secret, NAMED)
     del headers["X-GitHub-Event"]
