@@ -168,7 +168,7 @@ def _finish(job: Job) -> None:
             _note_success(job)
     if not failed and deployment.action != Action.DELETE:
         telling.succeeded_again(deployment, job.application)
-    elif failed and job.is_cancelled:
+    elif failed and not job.is_cancelled:
         telling.failed(deployment, job.application, ladder.verdict)
 
 
