@@ -6,6 +6,8 @@ from django.http import HttpRequest, QueryDict
 from django.http.response import HttpResponseRedirectBase
 from django.shortcuts import resolve_url
 
+MOST_DIGITS = 9
+
 
 class SeeOther(HttpResponseRedirectBase):
     """303: the form was taken; get that page next."""
@@ -26,3 +28,9 @@ def posted(request: HttpRequest) -> QueryDict | None:
 def status_of(request: HttpRequest) -> int:
     """Of a page with a form: 422 if the form is shown because what was posted does not do."""
     return 422 if request.method == "POST" else 200
+
+
+def number_in(request: HttpRequest, name: str, *, usual: int) -> int:
+    """A whole number in the address, such as the revision that a page has seen; `usual` if there is none."""
+    text = request.GET.get(name, "")
+    return int(text[:MOST_DIGITS]) if text.isdecimal() else usual

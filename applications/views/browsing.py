@@ -21,14 +21,13 @@ from applications.forms import OFFERED, PICKED, usable_registries
 from applications.models import Application, Project
 from applications.views.access import SECTION, one_project
 from organisations.access import OrganisationRequest, requires
-from organisations.responses import see_other
+from organisations.responses import number_in, see_other
 from registries import references
 from registries.models import CatalogLook, Registry
 from servers.models import Server
 from servers.watching import wait_for_change
 
 LONGEST_WAIT_SECONDS = 1.0
-MOST_DIGITS = 9
 # What the page itself sends, beside what it carries for the form.
 _OWN_FIELDS = frozenset({"csrfmiddlewaretoken", "repository", "look", "q", OFFERED, PICKED})
 
@@ -78,8 +77,7 @@ def show(request: OrganisationRequest, look_id: str) -> HttpResponse:
         return see_other("applications:projects", organisation=request.organisation.slug)
     if "q" in request.GET:
         return _render(request, "listed", {"is_search": True, **_seen(look, request.GET["q"])})
-    seen = request.GET.get("seen", "")
-    revision = int(seen[:MOST_DIGITS]) if seen.isdecimal() else -1
+    revision = number_in(request, "seen", usual=-1)
     look = wait_for_change(look, revision, LONGEST_WAIT_SECONDS, also=("answer",))
     return _render(request, "found", {"is_poll": True, **_seen(look, "")})
 

@@ -16,11 +16,10 @@ from applications.deploying import CannotDeploy
 from applications.models import Application, Deployment
 from applications.views.access import SECTION, deployments_of, one_application
 from organisations.access import OrganisationRequest, requires
-from organisations.responses import see_other
+from organisations.responses import number_in, see_other
 from servers.watching import wait_for_change
 
 LONGEST_WAIT_SECONDS = 1.0
-MOST_DIGITS = 9
 NEWS = ("log", "progress", "digest", "cancel_asked_at", "cancel_asked_by")
 # What is over so soon that its own page is not worth the way.
 AT_ONCE = frozenset({Deployment.Action.START, Deployment.Action.STOP, Deployment.Action.RESTART})
@@ -79,9 +78,9 @@ def show(request: OrganisationRequest, deployment_id: str) -> HttpResponse:
     if not request.htmx:
         context = {"section": SECTION, "shown": "", "earlier": _earlier(deployment)} | _context(deployment)
         return render(request, "applications/deployment.html", context)
-    deployment = wait_for_change(deployment, _number(request, "seen", -1), LONGEST_WAIT_SECONDS, also=NEWS)
+    deployment = wait_for_change(deployment, number_in(request, "seen", usual=-1), LONGEST_WAIT_SECONDS, also=NEWS)
     context = _context(deployment) | {
-        "more": deployment.log[_number(request, "from", 0) :],
+        "more": deployment.log[number_in(request, "from", usual=0) :],
         "is_announced": deployment.is_running and deployment.step == request.GET.get("step"),
         "earlier": _earlier(deployment),
     }
@@ -132,8 +131,3 @@ def _earlier(deployment: Deployment) -> Deployment | None:
         state=Deployment.State.SUCCEEDED, action__in=Deployment.PULLS, created_at__lt=deployment.created_at
     )
     return rows.exclude(digest="").exclude(digest=deployment.digest).defer("log", "rungs").first()
-
-
-def _number(request: OrganisationRequest, name: str, usual: int) -> int:
-    text = request.GET.get(name, "")
-    return int(text[:MOST_DIGITS]) if text.isdecimal() else usual

@@ -10,11 +10,10 @@ from applications import looking
 from applications.models import ContainerLook
 from applications.views.access import one_application
 from organisations.access import OrganisationRequest, requires
-from organisations.responses import see_other
+from organisations.responses import number_in, see_other
 from servers.watching import wait_for_change
 
 LONGEST_WAIT_SECONDS = 1.0
-MOST_DIGITS = 9
 
 
 @require_POST
@@ -38,8 +37,7 @@ def show(request: OrganisationRequest, look_id: str) -> HttpResponse:
     application = one_application(request, found.application_id)
     if not request.htmx:
         return see_other(application)
-    seen = request.GET.get("seen", "")
-    revision = int(seen[:MOST_DIGITS]) if seen.isdecimal() else -1
+    revision = number_in(request, "seen", usual=-1)
     return _card(request, wait_for_change(found, revision, LONGEST_WAIT_SECONDS, also=("answer", "log")))
 
 

@@ -11,7 +11,7 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from organisations import audit
 from organisations.access import OrganisationRequest, requires
-from organisations.responses import see_other
+from organisations.responses import number_in, see_other
 from registries import config_checks, logins
 from registries.models import ConfigCheck, Registry
 from registries.views.detail import one_registry
@@ -78,8 +78,7 @@ def show_check(request: OrganisationRequest, check_id: str) -> HttpResponse:
     found = get_object_or_404(checks, pk=check_id)
     if not request.htmx:
         return see_other(_address(found.server))
-    seen = request.GET.get("seen", "")
-    wait_for_change(found, seen=int(seen[:9]) if seen.isdecimal() else -1, seconds=LONGEST_WAIT_SECONDS)
+    wait_for_change(found, seen=number_in(request, "seen", usual=-1), seconds=LONGEST_WAIT_SECONDS)
     found.refresh_from_db()
     response = render(request, "registries/server_logins.html#check", _check_context(request, found.server, found))
     response.headers["Vary"] = "HX-Request"

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import trigger_client_event
 
 from organisations.access import OrganisationRequest, requires
-from organisations.responses import see_other
+from organisations.responses import number_in, see_other
 from registries import saving, testing
 from registries.forms import DraftTestForm, RegistryForm
 from registries.models import RegistryTest
@@ -66,10 +66,9 @@ def show_test(request: OrganisationRequest, test_id: str) -> HttpResponse:
     tests = RegistryTest.objects.of(request.organisation).select_related("registry", "server", "asked_by")
     test = get_object_or_404(tests.filter(Q(registry__isnull=False) | Q(asked_by=request.user)), pk=test_id)
     if request.htmx:
-        seen = request.GET.get("seen", "")
         return _ladder(
             request,
-            wait_for_change(test, seen=int(seen[:9]) if seen.isdecimal() else -1, seconds=LONGEST_WAIT_SECONDS),
+            wait_for_change(test, seen=number_in(request, "seen", usual=-1), seconds=LONGEST_WAIT_SECONDS),
         )
     return render(request, "registries/test.html", {"section": "registries", "test": test})
 

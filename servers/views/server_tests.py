@@ -7,14 +7,13 @@ from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import trigger_client_event
 
 from organisations.access import OrganisationRequest, requires
-from organisations.responses import see_other
+from organisations.responses import number_in, see_other
 from servers import testing
 from servers.models import ServerTest
 from servers.views.servers import SECTION, server_of
 from servers.watching import wait_for_change
 
 PATIENCE_SECONDS = 1.0
-MOST_DIGITS = 10
 
 
 @require_POST
@@ -35,7 +34,7 @@ def detail(request: OrganisationRequest, test_id: str) -> HttpResponse:
     test = get_object_or_404(tests, pk=test_id)
     if not request.htmx:
         return render(request, "servers/test.html", {"section": SECTION, "run": test})
-    return _news(request, test, _revision(request))
+    return _news(request, test, number_in(request, "seen", usual=-1))
 
 
 def _news(request: OrganisationRequest, test: ServerTest, seen: int) -> HttpResponse:
@@ -46,8 +45,3 @@ def _news(request: OrganisationRequest, test: ServerTest, seen: int) -> HttpResp
     response = render(request, "servers/detail.html#ladder", {"run": test})
     # What else the page shows of the server (its host key, the history) is fetched anew after the test.
     return trigger_client_event(response, "tested", after="settle") if test.is_over else response
-
-
-def _revision(request: OrganisationRequest) -> int:
-    text = request.GET.get("seen", "")
-    return int(text) if text.isdecimal() and len(text) < MOST_DIGITS else -1
