@@ -6,73 +6,27 @@ written down before any of it is stopped, and put back on every way out but succ
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
 
-from applications import container, containers, deploying, polling, recovery, telling, verdicts
+from applications import acting, bringing, container, containers, deploying, polling, recovery, telling, verdicts
 from applications.containers import Container, NotUp
+from applications.job import Failed, Job
 from applications.journal import CancelAsked, Journal, TakenAway
 from applications.models import Application, Deployment
-from applications.pulling import PullProgress
 from dokreg.encryption import SecretUnreadable
-from registries import tokens
-from registries import verdicts as registry_verdicts
-from registries.credentials import DockerLogin
-from registries.kinds import get as kind_of
-from registries.references import Reference, parse
-from registries.testing import LoginClimber
+from registries.references import parse
 from servers import docker, engine, runs, ssh
 from servers import verdicts as host_verdicts
-from servers.docker import Host
 from servers.engine import Engine, EngineGone, EngineRefused
 from servers.ladder import Ladder
 from servers.models import Server
-from servers.stages import Stage
-from servers.testing import climb_all, climb_to_daemon
+from servers.testing import climb_all
 from servers.verdicts import Verdict
 
-STALLED_SECONDS = 180
-NOT_NEEDED = "Not needed: the image is on the server"
 ELSEWHERE_SECONDS = 60.0
 Action, State = Deployment.Action, Deployment.State
-
-
-class Failed(Exception):
-    """It cannot go on; `verdict` says why, at the rung that is being climbed."""
-
-    def __init__(self, verdict: Verdict, *, words: str = "") -> None:
-        super().__init__(verdict.cause)
-        self.verdict, self.words = verdict, words
-
-
-@dataclass(slots=True)
-class Job:
-    """A deployment that this worker has in hand, and what it works with."""
-
-    deployment: Deployment
-    application: Application
-    server: Server
-    host: Host
-    ladder: Ladder
-    journal: Journal
-    end: float  # of time.monotonic()
-    is_cancelled: bool = False
-    reservation: Verdict | None = None
-    moves_by: float = float("inf")  # when what is being pulled must have moved
-
-    @property
-    def seconds_left(self) -> float:
-        return max(1.0, self.end - time.monotonic())
-
-    def beat(self) -> None:
-        """About once a second. Raises CancelAsked, TakenAway, and Failed for a pull that stands still."""
-        self.journal.beat()
-        if time.monotonic() >= self.moves_by:
-            reference = self.deployment.reference
-            raise Failed(verdicts.pull_stalled(seconds=STALLED_SECONDS, reference=reference))
 
 
 def run(deployment_id: str) -> None:
@@ -116,7 +70,7 @@ def _end_unbegun(deployment: Deployment, application: Application, verdict: Verd
 
 def _climb(job: Job) -> None:
     """Everything between the first rung and the last. What goes wrong ends at the rung where it went wrong."""
-    act = _deploy if job.deployment.pulls else _act
+    act = _deploy if job.deployment.pulls else acting.act
     try:
         act(job)
     except Failed as error:
@@ -186,180 +140,26 @@ def _note_success(job: Job) -> None:
         rows.delete()
 
 
-# Login and pull
-
-
 def _deploy(job: Job) -> None:
     journal, deployment = job.journal, job.deployment
     journal.say(f"{deployment.get_action_display()} of {deployment.reference} on {job.server.name}")
     reference = parse(deployment.reference)
     login = None
-    if not reference.digest or not _is_there(job, reference):
-        login = None if job.ladder.has_failed else _login(job, reference)
+    if not reference.digest or not bringing.is_there(job, reference):
+        login = None if job.ladder.has_failed else bringing.log_in(job, reference)
     if job.ladder.has_failed:
         return
     journal.beat()
     environment = container.environment_of(job.application)
-    _hide(job, container.recognisable(environment))
+    job.hide(*container.recognisable(environment))
     with engine.connect(job.host, deadline=job.seconds_left, on_wait=job.beat) as daemon:
         recovery.tidy_leftovers(daemon, job.application, job.server, say=journal.say)
-        image = _bring_image(job, daemon, login)
+        image = bringing.bring(job, daemon, login)
         _replace(job, daemon, image=image, environment=environment)
     if problem := _retire_elsewhere(job) or job.reservation:
         job.ladder.warned("switch", problem)
     else:
         job.ladder.passed("switch")
-
-
-def _hide(job: Job, secrets: list[str]) -> None:
-    """Take secrets out of everything that is said from now on."""
-    for secret in secrets:
-        job.ladder.hide(secret)
-        job.journal.hide(secret)
-
-
-def _is_there(job: Job, reference: Reference) -> bool:
-    """Whether the very image is on the server: then nobody needs to log in, and the registry may be away."""
-    names = {rung["name"] for rung in job.ladder.rungs}
-    if "token" in names:
-        job.ladder.passed("token", fact=NOT_NEEDED)
-        job.ladder.start(job.ladder.current)
-    docker.reach(job.host, on_stage=lambda stage: _climb_stage(job, stage))
-    if job.ladder.has_failed:
-        return False
-    with engine.connect(job.host, deadline=job.seconds_left, on_wait=job.beat) as daemon:
-        is_there = _has_image(daemon, f"{reference.repository}@{reference.digest}")
-    if is_there and "login" in names:
-        job.ladder.passed("login", fact=NOT_NEEDED)
-    return is_there
-
-
-def _login(job: Job, reference: Reference) -> DockerLogin | None:
-    """Log in as the pull will; None for a public image, whose daemon is looked for all the same.
-
-    The reference is from when the deployment was asked for; the registry may be another one by now, and its
-    credentials must not go to the host of before.
-    """
-    registry = job.application.registry
-    if registry is None:
-        docker.reach(job.host, on_stage=lambda stage: _climb_stage(job, stage))
-        return None
-    _refuse_other_host(reference, registry.url)
-    if registry.method:
-        job.ladder.start("token")
-        try:
-            login = tokens.docker_login(registry)
-        except tokens.TokenMissing as error:
-            job.ladder.failed("token", error.verdict, words=error.words)
-            return None
-        job.ladder.passed("token")
-        job.ladder.start(job.ladder.current)
-    else:
-        login = tokens.docker_login(registry)
-    _refuse_other_host(reference, login.registry)  # it was read anew if a token was minted
-    _hide(job, [login.password])
-    climber = LoginClimber(job.ladder, job.host, kind_of(registry.kind), login, with_trial=False)
-    docker.login(
-        job.host,
-        run_id=job.deployment.pk,
-        registry=login.registry,
-        username=login.username,
-        password=login.password,
-        with_trial=False,
-        on_stage=climber.climb,
-    )
-    if not job.ladder.has_failed:
-        job.journal.say(f"Logged in to {login.registry}")
-    return login
-
-
-def _refuse_other_host(reference: Reference, host: str) -> None:
-    if host != reference.host:
-        raise Failed(verdicts.other_host(host=reference.host, registry=host))
-
-
-def _climb_stage(job: Job, stage: Stage) -> None:
-    if not job.ladder.has_failed:
-        climb_to_daemon(job.ladder, stage, server=job.server.name, user=job.server.user)
-
-
-def _bring_image(job: Job, daemon: Engine, login: DockerLogin | None) -> str:
-    """Pull, and answer `repository@digest`, which nothing can change any more."""
-    job.ladder.start("pull")
-    reference = parse(job.deployment.reference)
-    if reference.digest and _has_image(daemon, f"{reference.repository}@{reference.digest}"):
-        job.journal.say("The image is on the server already")
-        digest = reference.digest
-    else:
-        digest = _pull(job, daemon, login)
-    job.journal.note(digest=digest)
-    job.ladder.passed("pull", fact=digest)
-    return f"{reference.repository}@{digest}"
-
-
-def _has_image(daemon: Engine, name: str) -> bool:
-    try:
-        daemon.get(f"/images/{name}/json")
-    except EngineRefused as error:
-        if error.is_missing:
-            return False
-        raise
-    return True
-
-
-def _pull(job: Job, daemon: Engine, login: DockerLogin | None) -> str:
-    reference = parse(job.deployment.reference)
-    auth = (
-        ""
-        if login is None
-        else engine.registry_auth(registry=login.registry, username=login.username, password=login.password)
-    )
-    progress = PullProgress()
-    tag = reference.digest or reference.tag or "latest"
-    job.moves_by = time.monotonic() + STALLED_SECONDS
-    try:
-        for message in daemon.pull(repository=reference.repository, tag=tag, auth=auth):
-            job.moves_by = time.monotonic() + STALLED_SECONDS
-            if line := progress.take(message):
-                job.journal.say(line)
-            job.journal.progress(progress.facts)
-    except EngineRefused as error:
-        progress.error = error.words
-    job.moves_by = float("inf")
-    if progress.error:
-        raise _pull_failed(job, progress.error)
-    return reference.digest or _digest_of(daemon, job.deployment.reference, progress.digest)
-
-
-def _pull_failed(job: Job, error: str) -> Failed:
-    words = job.ladder.scrubbed(error)
-    registry, reference = job.application.registry, parse(job.deployment.reference)
-    known = verdicts.of_known_refusal(words, server=job.server.name)
-    verdict = known or registry_verdicts.of_pull(
-        words,
-        kind=kind_of(registry.kind if registry else "generic"),
-        host=reference.host,
-        reference=str(reference),
-        server=job.server.name,
-        user=job.server.user,
-    )
-    return Failed(verdict, words=words)
-
-
-def _digest_of(daemon: Engine, reference: str, told: str) -> str:
-    """The digest under which the image was pulled just now; `told` decides where it was pulled under several."""
-    name = parse(reference)
-    found = daemon.get(f"/images/{name}/json").get("RepoDigests") or []
-    digests: list[str] = [text.rpartition("@")[2] for text in found if _is_of(text, name.repository)]
-    if told in digests:
-        return told
-    if len(digests) == 1:
-        return digests[0]
-    raise Failed(verdicts.no_digest(reference=reference))
-
-
-def _is_of(text: str, repository: str) -> bool:
-    return parse(text).repository == repository
 
 
 # Start, wait, switch over
@@ -447,62 +247,7 @@ def _retire_elsewhere(job: Job) -> Verdict | None:
     try:
         seconds = ELSEWHERE_SECONDS + job.application.stop_seconds
         with engine.connect(docker.host_of(old), deadline=seconds, on_wait=job.journal.beat) as daemon:
-            _remove_all(job, daemon, containers.of_application(daemon, job.application.pk))
+            acting.remove_all(job, daemon, containers.of_application(daemon, job.application.pk))
     except (ssh.SSHProblem, EngineGone, EngineRefused, SecretUnreadable):
         return verdicts.old_left_elsewhere(server=old.name)
     return None
-
-
-# What pulls nothing
-
-
-def _act(job: Job) -> None:
-    docker.reach(job.host, on_stage=lambda stage: _climb_stage(job, stage))
-    if job.ladder.has_failed:
-        return
-    job.ladder.start("container")
-    if job.deployment.action == Action.TIDY:
-        recovery.tidy_all(job.host, job.application, job.server, say=job.journal.say)
-        job.ladder.passed("container")
-        return
-    job.journal.is_shielded = True
-    with engine.connect(job.host, deadline=job.seconds_left, on_wait=job.journal.beat) as daemon:
-        recovery.tidy_leftovers(daemon, job.application, job.server, say=job.journal.say)
-        found = containers.of_application(daemon, job.application.pk)
-        if not found and job.deployment.action not in {Action.REMOVE, Action.DELETE}:
-            raise Failed(verdicts.container_missing(server=job.server.name))
-        _ACTS[job.deployment.action](job, daemon, found)
-    job.ladder.passed("container")
-
-
-def _start(job: Job, daemon: Engine, found: list[Container]) -> None:
-    containers.start(daemon, found[0].id)
-    containers.wait_until_up(daemon, found[0].id, settle_seconds=1, on_look=lambda _word: job.journal.beat())
-    job.journal.say(f"Started container {found[0].id[:12]}")
-
-
-def _stop_all(job: Job, daemon: Engine, found: list[Container]) -> None:
-    for one in found:
-        containers.stop(daemon, one.id, seconds=job.application.stop_seconds)
-        job.journal.say(f"Stopped container {one.id[:12]}")
-
-
-def _restart(job: Job, daemon: Engine, found: list[Container]) -> None:
-    _stop_all(job, daemon, found[:1])
-    _start(job, daemon, found)
-
-
-def _remove_all(job: Job, daemon: Engine, found: list[Container]) -> None:
-    _stop_all(job, daemon, found)
-    for one in found:
-        containers.remove(daemon, one.id)
-        job.journal.say(f"Removed container {one.id[:12]}")
-
-
-_ACTS: dict[str, Callable[[Job, Engine, list[Container]], None]] = {
-    Action.START: _start,
-    Action.STOP: _stop_all,
-    Action.RESTART: _restart,
-    Action.REMOVE: _remove_all,
-    Action.DELETE: _remove_all,
-}
