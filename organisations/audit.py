@@ -16,6 +16,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils import timezone
 
+from organisations.api_key_models import ApiKey
 from organisations.audit_words import Line, lines_of, register_words
 from organisations.models import AuditEntry, Invitation, Membership, Organisation, OwnedByOrganisation, User
 from organisations.notification_models import NotificationChannel
@@ -119,6 +120,7 @@ def register_models() -> None:
     auditlog.register(Organisation, include_fields=["name", "slug"])
     auditlog.register(Membership, include_fields=["user", "role", "permissions"])
     auditlog.register(Invitation, include_fields=["note", "role", "permissions", "invited_by", "expires_at"])
+    auditlog.register(ApiKey, include_fields=["membership", "name", "start", "permissions", "expires_at", "revoked_at"])
     auditlog.register(
         NotificationChannel,
         include_fields=["name", "how", "recipients", "shown_as", "enabled", "address_changed_at"],

@@ -303,4 +303,5 @@ class AuditEntry(AbstractLogEntry):  # type: ignore[misc]  # the package has no 
 
 
 # Models of this app, in a file of their own that needs the classes above.
+import organisations.api_key_models  # noqa: E402
 import organisations.notification_models  # noqa: E402, F401
