@@ -81,9 +81,10 @@ class Watcher:
         self.rounds += 1
 
     def _look_at(self, pid: str) -> None:
-        command = read(f"/proc/{pid}/cmdline")
+        environment = read(f"/proc/{pid}/environ")
+        command = read(f"/proc/{pid}/cmdline")  # after it: of a program that is just being started both are empty yet
         program = command.partition(b"\0")[0].decode(errors="replace")
-        for place, content in (("command line", command), ("environment", read(f"/proc/{pid}/environ"))):
+        for place, content in (("command line", command), ("environment", environment)):
             if any(secret in content for secret in self.secrets):
                 self.sightings.add(Sighting(place, program, int(pid)))
         if pid not in self.old:
