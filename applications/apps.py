@@ -25,12 +25,12 @@ class ApplicationsConfig(AppConfig):
         auditlog.register(
             Application,
             include_fields=[
-                "name", "project", "server", "registry", "image", "container_name", "ports", "volumes", "command",
-                "environment_names", "environment_changed_at", "restart_policy", "network", "health_command",
+                "name", "description", "project", "server", "registry", "image", "container_name", "ports", "volumes",
+                "command", "environment_names", "environment_changed_at", "restart_policy", "network", "health_command",
                 "memory_mb", "cpus", "order", "webhook_changed_at", "poll_minutes",
             ],
         )  # fmt: skip
-        pullers.register(uses_here.pulling_with)
+        pullers.register(uses_here.pulling_with, let_go=uses_here.let_go_of)
         uses.register(Registry, uses_here.of_registry)
         uses.register(Server, uses_here.of_server)
         for field, label in _LABELS.items():

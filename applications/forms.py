@@ -72,9 +72,9 @@ class ApplicationForm(OwnedForm[Application]):
     class Meta:
         model = Application
         fields = [
-            "name", "registry", "image", "server", "container_name", "ports", "volumes", "command", "restart_policy",
-            "network", "health_command", "health_interval_seconds", "health_timeout_seconds", "health_retries",
-            "health_start_seconds", "memory_mb", "cpus", "order", "settle_seconds", "stop_seconds",
+            "name", "description", "registry", "image", "server", "container_name", "ports", "volumes", "command",
+            "restart_policy", "network", "health_command", "health_interval_seconds", "health_timeout_seconds",
+            "health_retries", "health_start_seconds", "memory_mb", "cpus", "order", "settle_seconds", "stop_seconds",
             "poll_minutes",
         ]  # fmt: skip
         labels = {

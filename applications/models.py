@@ -72,6 +72,7 @@ class Application(OwnedByOrganisation):
 
     project = models.ForeignKey(Project, on_delete=models.RESTRICT, related_name="applications")
     name = models.CharField(max_length=100)
+    description = models.CharField(max_length=300, blank=True)
     server = models.ForeignKey(Server, on_delete=models.RESTRICT, related_name="applications")
     registry = models.ForeignKey(
         Registry, on_delete=models.RESTRICT, null=True, blank=True, related_name="applications"

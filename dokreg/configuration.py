@@ -193,11 +193,16 @@ def as_roles(text: str) -> list[str]:
     return roles
 
 
-def as_count(text: str) -> int:
-    """A whole number from 1 to 1000."""
-    if not text.strip().isdecimal() or not 1 <= int(text) <= 1000:
-        raise ValueError(f"“{text}” is not a whole number from 1 to 1000.")
+def as_count(text: str, *, most: int = 1000) -> int:
+    """A whole number from 1 to `most`."""
+    if not text.strip().isdecimal() or not 1 <= int(text) <= most:
+        raise ValueError(f"“{text}” is not a whole number from 1 to {most}.")
     return int(text)
+
+
+def as_rate(text: str) -> int:
+    """A whole number from 1 to a million."""
+    return as_count(text, most=1_000_000)
 
 
 def as_url(text: str) -> str:

@@ -19,6 +19,7 @@ from dokreg.configuration import (
     as_count,
     as_log_level,
     as_postgresql,
+    as_rate,
     as_redis,
     as_roles,
     as_sender,
@@ -48,6 +49,7 @@ DOKREG_LOCAL_DOCKER = _env.parse("DOKREG_LOCAL_DOCKER", as_bool, "true")
 DOKREG_TESTS_AT_ONCE = _env.parse("DOKREG_TESTS_AT_ONCE", as_count, "8")
 DOKREG_REFRESHES_AT_ONCE = _env.parse("DOKREG_REFRESHES_AT_ONCE", as_count, "4")
 DOKREG_LOGINS_AT_ONCE = _env.parse("DOKREG_LOGINS_AT_ONCE", as_count, "4")
+DOKREG_API_REQUESTS_PER_MINUTE = _env.parse("DOKREG_API_REQUESTS_PER_MINUTE", as_rate, "3000")  # of one key
 DOKREG_DEPLOYMENTS_AT_ONCE = _env.parse("DOKREG_DEPLOYMENTS_AT_ONCE", as_count, "8")
 # From the first rung to the last, a pull of many gigabytes included.
 DOKREG_DEPLOYMENT_SECONDS = _env.parse("DOKREG_DEPLOYMENT_MINUTES", as_count, "30") * 60

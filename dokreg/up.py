@@ -32,7 +32,8 @@ SHORT_LIFE_SECONDS = 3.0
 LONGEST_PAUSE_SECONDS = 30.0
 SOCKET_PATH_LIMIT = 107
 PR_SET_PDEATHSIG = 1
-WEB_THREADS = 16
+# Those who wait for the end of a test (servers.watching.MOST_WAITING) leave enough for everybody else.
+WEB_THREADS = 64
 # More than the settings let run in the background at once: a click finds a free one.
 WORKER_THREADS = 28
 

@@ -4,6 +4,8 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_safe
 
 from dokreg import health
@@ -21,6 +23,16 @@ def healthz(_request: HttpRequest) -> JsonResponse:
         "checks": {finding.part: finding.problem or "ok" for finding in findings},
     }
     return JsonResponse(body, status=200 if is_well else 503)
+
+
+@csrf_exempt  # a session's token is asked for by the API itself; a key needs none
+@login_not_required
+@sensitive_variables()
+def api(request: HttpRequest, path: str) -> HttpResponse:
+    """The HTTP API. It is loaded with its first request, since many installations never get one."""
+    from dokreg.api.views import answer
+
+    return answer(request, path)
 
 
 @login_not_required

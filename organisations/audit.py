@@ -43,6 +43,7 @@ EVENTS = (
     "logged in anew",
     "made a signing secret",
     "made a webhook",
+    "pinned the host key at first contact",
     "removed a login",
     "removed a signing secret",
     "renewed a webhook",

@@ -57,6 +57,7 @@ EVENT_WORDS = {
     "logged in anew": "had the logins made anew of",
     "made a signing secret": "made a signing secret for the webhook of",
     "made a webhook": "made a webhook for",
+    "pinned the host key at first contact": "pinned the host key at first contact with",
     "removed a login": "removed a login from",
     "removed a signing secret": "removed the signing secret from the webhook of",
     "renewed a webhook": "gave a new address to the webhook of",

@@ -1,12 +1,13 @@
 """Forms of people, organisations, members and the audit trail."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django import forms
 from django.contrib.auth.forms import UserCreationForm
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
 from django.utils.text import capfirst
 
 from dokreg import permissions
@@ -25,6 +26,13 @@ ROLE_WORDS = {
     Role.MEMBER: "See, test, add and change registries, servers, SSH keys. Not delete, nor confirm host keys.",
     Role.VIEWER: "See and test. Change nothing.",
 }
+
+
+def as_posted(values: Mapping[str, str]) -> QueryDict:
+    """The values of a form that nobody has filled in by hand, as if they had been posted."""
+    data = QueryDict(mutable=True)
+    data.update(values)
+    return data
 
 
 class OwnedForm(forms.ModelForm[Row]):

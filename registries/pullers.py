@@ -23,12 +23,21 @@ class Pullers:
 
 
 Provider = Callable[[Registry], Pullers]
+LetGo = Callable[[Registry], None]
 _providers: list[Provider] = []
+_letting_go: list[LetGo] = []
 
 
-def register(provider: Provider) -> None:
-    """Let `provider` say what pulls with a registry."""
+def register(provider: Provider, *, let_go: LetGo) -> None:
+    """Let `provider` say what pulls with a registry; `let_go` lets it all pull the same images without one."""
     _providers.append(provider)
+    _letting_go.append(let_go)
+
+
+def let_go(registry: Registry) -> None:
+    """Let nothing pull with the registry any more: what did names the same images, and pulls them as by anybody."""
+    for let_go_of in _letting_go:
+        let_go_of(registry)
 
 
 def of(registry: Registry) -> list[Pullers]:

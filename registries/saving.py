@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from organisations.deletion import delete_unless_used
 from organisations.models import Organisation, User
-from registries import alarms, credentials, logins, rotations, testing, tokens
+from registries import alarms, credentials, logins, pullers, rotations, testing, tokens
 from registries.models import DRAFT_LIFE, Draft, Registry, Rotation
 
 # What is no part of the credentials. Not the other columns of a row that a worker may be writing to at this moment.
@@ -79,10 +79,15 @@ def _save_rest(registry: Registry, *, is_given_anew: bool, by: User) -> None:
         tokens.begin_anew(registry)
 
 
-def delete_registry(*, registry: Registry) -> None:
-    """Delete a registry with its history, and log its servers out; raises organisations.deletion.StillUsed."""
+def delete_registry(*, registry: Registry, force: bool = False) -> None:
+    """Delete a registry with its history, and log its servers out; raises organisations.deletion.StillUsed.
+
+    With `force` what pulls with it is no obstacle: it names the same images, and pulls them without an account then.
+    """
     with transaction.atomic():
         Registry.objects.select_for_update().filter(pk=registry.pk).first()
+        if force:
+            pullers.let_go(registry)
         # Before its tests, as by everybody who locks both.
         list(registry.batches.select_for_update().order_by("created_at", "pk"))
         rotations.end_all(registry)

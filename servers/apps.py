@@ -9,7 +9,8 @@ class ServersConfig(AppConfig):
 
         from servers.models import Server, SSHKey
 
-        auditlog.register(SSHKey, include_fields=["name", "public_key"])
+        auditlog.register(SSHKey, include_fields=["name", "description", "public_key"])
         auditlog.register(
-            Server, include_fields=["name", "host", "port", "user", "ssh_key", "host_key", "seen_host_key"]
+            Server,
+            include_fields=["name", "description", "host", "port", "user", "ssh_key", "host_key", "seen_host_key"],
         )

@@ -21,7 +21,7 @@ PASTE_AGAIN = "Paste the private key again: it was not kept while something else
 class ServerForm(OwnedForm[Server]):
     class Meta:
         model = Server
-        fields = ["name", "host", "port", "user", "ssh_key"]
+        fields = ["name", "host", "port", "user", "ssh_key", "description"]
         help_texts = {
             "host": "Host name or IP address, such as web-1.example.com or 10.0.0.5.",
             "user": "Root, or a user in the group docker.",
@@ -71,7 +71,7 @@ class TrustForm(forms.Form):
 class SSHKeyNameForm(OwnedForm[SSHKey]):
     class Meta:
         model = SSHKey
-        fields = ["name"]
+        fields = ["name", "description"]
 
 
 class SSHKeyForm(SSHKeyNameForm):

@@ -9,17 +9,17 @@ from servers import keys, testing
 from servers.models import Server, ServerTest, SSHKey
 from servers.signals import server_moved
 
-EDITABLE = ("name", "host", "port", "user", "ssh_key")
+EDITABLE = ("name", "description", "host", "port", "user", "ssh_key")
 
 
 class HostKeyMoved(Exception):
     """The host key to confirm is not the one that was last seen."""
 
 
-def save_server(*, server: Server, by: User, connection_changed: bool) -> ServerTest | None:
+def save_server(*, server: Server, by: User, connection_changed: bool, host_key: str = "") -> ServerTest | None:
     """Save a server, and test it if how to reach it is new.
 
-    Another host or port starts without a pinned key.
+    Another host or port starts without a pinned key. `host_key` is one to pin that is known from elsewhere.
     """
     with transaction.atomic():
         before = Server.objects.select_for_update().filter(pk=server.pk).first()
@@ -33,6 +33,8 @@ def save_server(*, server: Server, by: User, connection_changed: bool) -> Server
             server.save(update_fields=[*EDITABLE, "host_key", "seen_host_key"])
             if (before.host, before.port, before.user) != (server.host, server.port, server.user):
                 server_moved.send(sender=Server, server=server)
+        if host_key:
+            _pin(server, host_key, "confirmed the host key", by=by)
         return testing.ask(server=server, asked_by=by) if connection_changed else None
 
 
@@ -48,11 +50,29 @@ def trust_host_key(*, server: Server, fingerprint: str, by: User) -> ServerTest:
             raise HostKeyMoved(
                 "The server has shown another host key since this page was made. Compare the fingerprint below again."
             )
-        server.host_key, server.seen_host_key = server.seen_host_key, ""
-        # Not by save(): the trail gets its one entry from the next line.
-        Server.objects.filter(pk=server.pk).update(host_key=server.host_key, seen_host_key="")
-        audit.record("confirmed the host key", server, actor=by, fingerprint=fingerprint)
+        _pin(server, server.seen_host_key, "confirmed the host key", by=by)
         return testing.ask(server=server, asked_by=by)
+
+
+def pin_at_first_contact(*, server: Server, by: User) -> ServerTest | None:
+    """Pin the host key that a server has shown, which nobody has compared, and test again; the audit trail says so.
+
+    For programs, which cannot look at a fingerprint. A key that is pinned is not replaced by it: None then.
+    """
+    with transaction.atomic():
+        rows = Server.objects.select_for_update(of=("self",)).select_related("organisation")
+        server = rows.get(pk=server.pk)
+        if server.host_key or not server.seen_host_key:
+            return None
+        _pin(server, server.seen_host_key, "pinned the host key at first contact", by=by)
+        return testing.ask(server=server, asked_by=by)
+
+
+def _pin(server: Server, host_key: str, event: str, *, by: User) -> None:
+    server.host_key, server.seen_host_key = host_key, ""
+    # Not by save(): the trail gets its one entry from the next line.
+    Server.objects.filter(pk=server.pk).update(host_key=host_key, seen_host_key="")
+    audit.record(event, server, actor=by, fingerprint=keys.fingerprint(host_key))
 
 
 def create_key(*, key: SSHKey, pair: keys.KeyPair) -> SSHKey:
@@ -63,8 +83,8 @@ def create_key(*, key: SSHKey, pair: keys.KeyPair) -> SSHKey:
 
 
 def rename_key(*, key: SSHKey) -> None:
-    """Save the name of an SSH key; its pair never changes, since servers know it."""
-    key.save(update_fields=["name"])
+    """Save the name and description of an SSH key; its pair never changes, since servers know it."""
+    key.save(update_fields=["name", "description"])
 
 
 def delete_server(*, server: Server) -> None:

@@ -66,6 +66,23 @@ def parts_fit(key: rsa.RSAPrivateKey) -> bool:
     return longest_prime <= key.key_size // 2 + _SLACK_BITS and longest <= key.key_size and exponent <= _SLACK_BITS
 
 
+def read_host_key(text: str) -> str:
+    """A host key from an OpenSSH public-key line, or from a line of known_hosts or ssh-keyscan: `type base64`.
+
+    Raises BadKey with a sentence for people.
+    """
+    words = text.split()
+    start = next((place for place, word in enumerate(words[:3]) if word.startswith(("ssh-", "ecdsa-"))), None)
+    line = " ".join(words[start : start + 2]) if start is not None else ""
+    try:
+        key = serialization.load_ssh_public_key(line.encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BadKey(_NO_HOST_KEY) from error
+    if not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        raise BadKey(_NO_HOST_KEY)
+    return line
+
+
 def fingerprint(public_key: str) -> str:
     """`SHA256:…` of an OpenSSH public line, as ssh-keygen -l prints it; "" for an empty line."""
     words = public_key.split()
@@ -102,6 +119,10 @@ def _refuse_what_is_no_private_key(text: str) -> None:
 _NEEDS_OPENING = (
     "This key has a passphrase. Make a copy without one (ssh-keygen -p -f COPY) and paste that, or let "
     "dokreg generate a key; dokreg keeps it encrypted."
+)
+
+_NO_HOST_KEY = (
+    "This is no host key. Send one line of the server's /etc/ssh/ssh_host_ed25519_key.pub, or of what ssh-keyscan says."
 )
 
 _DAMAGED = "This key is damaged or cut off. Paste the whole file, from BEGIN to END."

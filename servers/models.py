@@ -23,6 +23,7 @@ class SSHKey(OwnedByOrganisation):
     """A key pair that dokreg signs in to servers with; used by any number of them."""
 
     name = models.CharField(max_length=100)
+    description = models.CharField(max_length=300, blank=True)
     public_key = models.TextField(editable=False, help_text="OpenSSH line: type and key.")
     private_key = SecretField(editable=False)
 
@@ -137,6 +138,7 @@ class Server(OwnedByOrganisation):
     """A machine with Docker that dokreg reaches over SSH."""
 
     name = models.CharField(max_length=100)
+    description = models.CharField(max_length=300, blank=True)
     host = models.CharField(max_length=253, help_text="Host name or IP address.")
     port = models.PositiveIntegerField(default=22, validators=[MinValueValidator(1), MaxValueValidator(65535)])
     user = models.CharField(

@@ -184,6 +184,7 @@ CHANGE_HERE = ("registries.change_registry", "servers.view_server")
 SEE_BOTH = ("registries.view_registry", "servers.view_server")
 FREE = (
     FreeRow("healthz", status=503, anonymous=503),  # no worker beats in the tests
+    FreeRow("api", arguments=lambda _: {"path": "registry.all"}, anonymous=401),
     FreeRow("webhook", arguments=_webhook, status=405, anonymous=405),
     FreeRow("webhook", arguments=_webhook, method="POST", status=404, anonymous=404),
     FreeRow("home", status=302),

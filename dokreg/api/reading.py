@@ -1,0 +1,86 @@
+"""What a request brings: JSON, within bounds, and made into a procedure's input."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest
+from pydantic import ValidationError
+
+from organisations.procedures import Code, Issue, Refusal, Schema
+
+MOST_DEPTH = 32
+SENTENCES = {"missing": "This is required.", "string_too_short": "This must not be empty."}
+HALF_A_CHARACTER = range(0xD800, 0xE000)
+
+
+class NotJson(Exception):
+    """The body is no JSON."""
+
+
+def body_of(request: HttpRequest) -> bytes:
+    """The raw body; Refusal if it is too long."""
+    try:
+        return request.body
+    except RequestDataTooBig:
+        raise Refusal(Code.PAYLOAD_TOO_LARGE, "The request is longer than 1 MB.") from None
+
+
+def check_content_type(request: HttpRequest) -> None:
+    """Raise Refusal for a body that is not said to be JSON."""
+    if request.content_type != "application/json":
+        raise Refusal(
+            Code.UNSUPPORTED_MEDIA_TYPE, "Send JSON, and say so: the header Content-Type must be application/json."
+        )
+
+
+def parse(text: str | bytes) -> Any:
+    """What the JSON says; raises NotJson."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:  # not UTF-8, and numbers of thousands of digits, are ValueErrors too
+        raise NotJson from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)  # NaN and Infinity are JavaScript, not JSON
+
+
+def validated(schema: type[Schema], values: Any) -> Schema:
+    """The input of a procedure; raises Refusal, naming every bad field and quoting none."""
+    if values is None:
+        values = {}
+    issues = list(_unstorable(values, ()))
+    if not issues:
+        try:
+            return schema.model_validate(values)
+        except ValidationError as error:
+            issues = [_issue(found) for found in error.errors(include_url=False, include_input=False)]
+    raise Refusal(Code.BAD_REQUEST, "Input validation failed", issues=issues)
+
+
+def _issue(found: Any) -> Issue:
+    """A sentence of the check itself stands alone; pydantic's own say what was expected, never what came."""
+    kind, context = found["type"], found.get("ctx", {})
+    message = SENTENCES.get(kind, found["msg"])
+    if kind == "value_error" and "error" in context:
+        message = str(context["error"])
+    return Issue(path=tuple(found["loc"]), message=message, code=kind)
+
+
+def _unstorable(value: Any, path: tuple[str | int, ...]) -> Iterator[Issue]:
+    """Texts that no database takes, and what is nested deeper than anything that is asked for."""
+    if len(path) > MOST_DEPTH:
+        yield Issue(path[:1], "It is nested too deep.", "too_deep")
+    elif isinstance(value, str):
+        if "\0" in value:
+            yield Issue(path, "It contains a NUL character.", "unstorable")
+        elif any(ord(character) in HALF_A_CHARACTER for character in value):
+            yield Issue(path, "It contains half a character (a lone surrogate).", "unstorable")
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _unstorable(inner, (*path, name))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _unstorable(inner, (*path, number))

@@ -1,0 +1,105 @@
+"""tRPC: `/api/trpc/registry.one?input={"json":{…}}` in superjson's envelope; several calls at once with `?batch=1`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from dokreg.api import callers, reading
+from dokreg.api.answering import NOTHING, as_json, carry_out, error_data, json_response, with_retry
+from organisations import procedures
+from organisations.procedures import Caller, Code, Procedure, Refusal
+
+MOST_AT_ONCE = 50
+SEVERAL_STATUSES = 207
+UNDEFINED = b'{"result":{"data":{"json":null,"meta":{"values":["undefined"],"v":1}}}}'
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What became of one call."""
+
+    status: int
+    body: bytes
+
+
+def answer(request: HttpRequest, path: str) -> HttpResponse:
+    """The answer to a request of this path below /api/trpc/."""
+    names = path.split(",") if _is_batch(request) else [path]
+    try:
+        caller = callers.identify(request)
+        if request.method == "HEAD":
+            return HttpResponse(status=204)
+        inputs = _inputs(request, len(names))
+    except reading.NotJson:
+        return json_response(_error(Refusal(Code.BAD_REQUEST, "Invalid JSON"), ""), status=400)
+    except Refusal as refusal:
+        return with_retry(json_response(_error(refusal, ""), status=refusal.code.status), refusal)
+    replies = [_reply(request, caller, name, values) for name, values in zip(names, inputs, strict=True)]
+    if not _is_batch(request):
+        return json_response(replies[0].body, status=replies[0].status)
+    statuses = {reply.status for reply in replies}
+    status = statuses.pop() if len(statuses) == 1 else SEVERAL_STATUSES
+    return json_response(b"[" + b",".join(reply.body for reply in replies) + b"]", status=status)
+
+
+def _is_batch(request: HttpRequest) -> bool:
+    return request.GET.get("batch") == "1"
+
+
+def _inputs(request: HttpRequest, number: int) -> list[Any]:
+    """The input of each call, out of its envelope."""
+    if number > MOST_AT_ONCE:
+        raise Refusal(Code.BAD_REQUEST, f"At most {MOST_AT_ONCE} calls go into one batch.")
+    if request.method == "POST" and reading.body_of(request):
+        reading.check_content_type(request)
+        given = reading.parse(reading.body_of(request))
+    else:
+        text = request.GET.get("input", "")
+        given = reading.parse(text) if text else None
+    if not _is_batch(request):
+        return [unwrapped(given)]
+    if given is not None and not isinstance(given, dict):
+        raise Refusal(Code.BAD_REQUEST, 'The input of a batch is an object: {"0": …, "1": …}.')
+    return [unwrapped((given or {}).get(str(index))) for index in range(number)]
+
+
+def unwrapped(given: Any) -> Any:
+    """The input out of superjson's envelope `{"json": …, "meta"?: …}`; what has none is the input itself.
+
+    What `meta` calls undefined was not given at all, although JSON can only say null for it.
+    """
+    if not isinstance(given, dict) or "json" not in given or not given.keys() <= {"json", "meta"}:
+        return given
+    values, meta = given["json"], given.get("meta")
+    named = meta.get("values") if isinstance(meta, dict) else None
+    if named == ["undefined"]:
+        return None
+    if isinstance(values, dict) and isinstance(named, dict):
+        return {name: value for name, value in values.items() if named.get(name) != ["undefined"]}
+    return values
+
+
+def _reply(request: HttpRequest, caller: Caller, name: str, values: Any) -> Reply:
+    try:
+        body = carry_out(_procedure(request, name), caller, values)
+    except Refusal as refusal:
+        return Reply(refusal.code.status, _error(refusal, name))
+    return Reply(200, UNDEFINED if body == NOTHING else b'{"result":{"data":{"json":' + body + b"}}}")
+
+
+def _procedure(request: HttpRequest, name: str) -> Procedure:
+    found = procedures.find(name)
+    if found is None:
+        raise Refusal(Code.NOT_FOUND, f"No procedure found on path “{name[:100]}”")
+    if request.method != ("GET" if found.is_query else "POST"):
+        kind = "query" if found.is_query else "mutation"
+        raise Refusal(
+            Code.METHOD_NOT_SUPPORTED, f"{name} is a {kind}: ask for it by {'GET' if found.is_query else 'POST'}."
+        )
+    return found
+
+
+def _error(refusal: Refusal, path: str) -> bytes:
+    error = {"message": str(refusal), "code": refusal.code.number, "data": error_data(refusal, path)}
+    return as_json({"error": {"json": error}})

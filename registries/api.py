@@ -1,0 +1,395 @@
+"""The registry procedures of the HTTP API. No answer carries a secret."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from organisations.deletion import StillUsed
+from organisations.forms import as_posted
+from organisations.procedures import (
+    Caller,
+    Code,
+    Refusal,
+    Schema,
+    Timestamp,
+    invalid,
+    mutation,
+    not_found,
+    query,
+    revealed,
+)
+from registries import kinds, proving, references, saving
+from registries.forms import ACCOUNT, AS_IT_IS, DraftTestForm, RegistryForm
+from registries.models import Registry
+from servers.api import busy, server_named
+from servers.models import Server
+from servers.watching import TooManyWait
+
+Outcome = TypeVar("Outcome")
+VIEW, ADD = "registries.view_registry", "registries.add_registry"
+CHANGE, DELETE = "registries.change_registry", "registries.delete_registry"
+# A form's field as it is called on the wire.
+ON_THE_WIRE = {
+    "name": "registryName",
+    "url": "registryUrl",
+    "username": "username",
+    "password": "password",
+    "image_prefix": "imagePrefix",
+    "server": "serverId",
+    "image": "image",
+    "method": "method",
+    "__all__": "",
+}
+SHOWN_COLUMNS = (
+    "pk", "name", "image_prefix", "username", "url", "created_at", "organisation_id", "kind", "method", "server_id",
+    "token_expires_at", "last_test__state", "last_test__verdict", "last_test__finished_at", "last_test__server_id",
+)  # fmt: skip
+EXAMPLE_ID = "V1StGXR8Z5jdHi6BmyTab"
+EXAMPLE = {
+    "registryId": EXAMPLE_ID,
+    "registryName": "Production images",
+    "imagePrefix": "acme",
+    "username": "robot",
+    "registryUrl": "registry.example.com:5000",
+    "createdAt": "2026-01-01T00:00:00.000Z",
+    "registryType": "cloud",
+    "organizationId": "bT7kQm2xWc9LrPz4NvYsA",
+    "kind": "generic",
+    "method": "",
+    "serverId": None,
+    "tokenExpiresAt": None,
+    "lastTest": {"state": "passed", "verdict": "", "finishedAt": "2026-01-01T00:00:00.000Z", "serverId": None},
+}
+EXAMPLE_INPUT = {
+    "registryName": "Production images",
+    "username": "robot",
+    "password": "…",
+    "registryUrl": "registry.example.com:5000",
+    "registryType": "cloud",
+    "imagePrefix": "acme",
+    "serverId": "",
+}
+
+
+class LastTest(Schema):
+    """The last test of a registry: `verdict` is the code of the cause, empty if all was well."""
+
+    state: str
+    verdict: str
+    finished_at: Timestamp | None
+    server_id: str | None = Field(description="Where; null: on dokreg's own host.")
+
+
+class RegistryRecord(Schema):
+    """A registry. The secret is in no answer."""
+
+    registry_id: str = Field(description="21 characters, safe in a URL.")
+    registry_name: str
+    image_prefix: str | None
+    username: str
+    registry_url: str = Field(description="Host, or host:port; empty for Docker Hub.")
+    created_at: Timestamp
+    registry_type: Literal["cloud"]
+    organization_id: str
+    kind: str = Field(description="The provider, such as ecr or generic.")
+    method: str = Field(description="How short-lived tokens are minted; empty: the secret is used as it is.")
+    server_id: str | None = Field(description="Where it is tested; null: on dokreg's own host.")
+    token_expires_at: Timestamp | None
+    last_test: LastTest | None
+
+
+class SavedRegistry(RegistryRecord):
+    """A registry that was just saved; `notices` are sentences about it, such as that it could not be tested."""
+
+    notices: list[str]
+
+
+def _checked_host(text: str) -> str:
+    references.normalise_host(text)  # InvalidHost is a ValueError, whose sentence the answer quotes
+    return text
+
+
+Host = Annotated[
+    str, AfterValidator(_checked_host), Field(description="Host, or host:port; empty for Docker Hub. No path.")
+]
+
+
+class RegistryId(Schema):
+    registry_id: Annotated[str, Field(min_length=1)]
+
+
+class ToRemove(RegistryId):
+    force: bool | None = Field(
+        None, description="Also while applications use it: they then pull the same images without an account."
+    )
+
+
+class Credentials(Schema):
+    """What `docker login` is given, and where it is tried."""
+
+    registry_name: str | None = None
+    username: str
+    password: Annotated[SecretStr, Field(min_length=1)]
+    registry_url: Host
+    registry_type: Literal["cloud", "selfHosted"] = "cloud"
+    image_prefix: str | None = None
+    server_id: str | None = Field(None, description="Where to test; empty or none: on dokreg's own host.")
+    image: str | None = Field(None, description="An image whose pull right is tested as well.")
+    kind: str | None = Field(None, description="The provider; left out, it is told by the host.")
+
+
+class NewRegistry(Credentials):
+    registry_name: Annotated[str, Field(min_length=1)]
+
+
+class ChangedRegistry(RegistryId):
+    """What is left out stays as it is; so does the secret where the password is empty."""
+
+    registry_name: str | None = None
+    image_prefix: str | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    registry_url: Host | None = None
+    registry_type: Literal["cloud", "selfHosted"] | None = None
+    server_id: str | None = None
+
+
+class TestOfSaved(RegistryId):
+    server_id: str | None = Field(
+        None, description="Where; left out: where it is tested as a rule; empty or none: on dokreg's own host."
+    )
+    image: str | None = None
+
+
+@query("registry.all", VIEW, answers=list[RegistryRecord], answer_example=[EXAMPLE])
+def show_all(caller: Caller, _values: Schema) -> list[RegistryRecord]:
+    """List the organisation's registries, by name."""
+    return [_record(row) for row in _rows(caller)]
+
+
+@query("registry.one", VIEW, takes=RegistryId, answers=RegistryRecord, example={"registryId": EXAMPLE_ID},
+       answer_example=EXAMPLE)  # fmt: skip
+def show_one(caller: Caller, values: RegistryId) -> RegistryRecord:
+    """Show a registry."""
+    return _shown(caller, values.registry_id)
+
+
+@mutation("registry.create", ADD, takes=NewRegistry, answers=SavedRegistry, example=EXAMPLE_INPUT,
+          answer_example=EXAMPLE | {"notices": []}, refuses=[Code.GATEWAY_TIMEOUT])  # fmt: skip
+def create(caller: Caller, values: NewRegistry) -> SavedRegistry:
+    """Add a registry, once its credentials have passed the test.
+
+    They are tested on the server of `serverId`, or on dokreg's own host; nothing is saved when they fail. Where no
+    server is named and dokreg's own host has no Docker the registry is saved untested, and `notices` says so.
+    """
+    server = server_named(caller, values.server_id)
+    form = _new_form(caller, values, server, RegistryForm)
+    proof = _save(caller, form)
+    notices = [*form.warnings, *([f"It is saved untested. {proof.reservation}"] if proof.reservation else [])]
+    return SavedRegistry.model_construct(**dict(_shown(caller, form.instance.pk)), notices=notices)
+
+
+@mutation("registry.update", CHANGE, takes=ChangedRegistry, answers=Literal[True], answer_example=True,
+          example={"registryId": EXAMPLE_ID, "password": "…"},
+          refuses=[Code.CONFLICT, Code.GATEWAY_TIMEOUT])  # fmt: skip
+def update(caller: Caller, values: ChangedRegistry) -> bool:
+    """Change a registry, once new credentials have passed the test: on its server, and on all that use it.
+
+    All or nothing. An empty password keeps the stored one; another host needs the password again, since the stored one
+    goes to no other host.
+    """
+    registry = _row(caller, values.registry_id)
+    server = server_named(caller, values.server_id) if "server_id" in values.given else registry.server
+    data = {
+        "name": values.registry_name if values.registry_name is not None else registry.name,
+        "url": registry.url if values.registry_url is None else values.registry_url,
+        "username": registry.username if values.username is None else values.username,
+        "password": revealed(values.password),
+        "image_prefix": (values.image_prefix or "") if "image_prefix" in values.given else registry.image_prefix,
+        "server": server.pk if server else "",
+        "secret_ends_on": registry.secret_ends_on.isoformat() if registry.secret_ends_on else "",
+    }
+    host = references.normalise_host(data["url"])
+    kind = registry.provider
+    if host == registry.url:
+        data |= {"method": registry.method or AS_IT_IS} | _account(registry.account)
+    else:
+        kind = kinds.for_host(host)
+        registry.kind = kind.slug
+        data |= {"method": AS_IT_IS, "secret_ends_on": ""}
+    form = RegistryForm(as_posted(data), instance=registry, organisation=caller.organisation, kind=kind)
+    _check(form)
+    _save(caller, form)
+    return True
+
+
+@mutation("registry.remove", DELETE, takes=ToRemove, answers=RegistryRecord, example={"registryId": EXAMPLE_ID},
+          answer_example=EXAMPLE, refuses=[Code.CONFLICT])  # fmt: skip
+def remove(caller: Caller, values: ToRemove) -> RegistryRecord:
+    """Delete a registry, and log its servers out.
+
+    Refused while applications use it, unless `force`: they then pull the same images without an account.
+    """
+    record = _shown(caller, values.registry_id)
+    try:
+        saving.delete_registry(registry=_row(caller, values.registry_id), force=bool(values.force))
+    except StillUsed as error:
+        raise Refusal(Code.CONFLICT, f"{error} Give those another registry first, or ask with force.") from error
+    return record
+
+
+@mutation("registry.testRegistry", ADD, CHANGE, takes=Credentials, answers=Literal[True], answer_example=True,
+          example=EXAMPLE_INPUT, refuses=[Code.GATEWAY_TIMEOUT])  # fmt: skip
+def test_draft(caller: Caller, values: Credentials) -> bool:
+    """Test credentials that are not saved: `docker login` on a server, or on dokreg's own host."""
+    server = server_named(caller, values.server_id)
+    form = _new_form(caller, values, server, DraftTestForm)
+    proof = _proven(
+        lambda: proving.prove(
+            organisation=caller.organisation,
+            what=form.credentials,
+            server=server,
+            image=form.cleaned_data["image"],
+            by=caller.user,
+        )
+    )
+    if proof.reservation:
+        raise Refusal(Code.BAD_REQUEST, proof.reservation)
+    return True
+
+
+@mutation("registry.testRegistryById", VIEW, takes=TestOfSaved, answers=Literal[True], answer_example=True,
+          example={"registryId": EXAMPLE_ID, "serverId": ""}, refuses=[Code.GATEWAY_TIMEOUT])  # fmt: skip
+def test_saved(caller: Caller, values: TestOfSaved) -> bool:
+    """Test a saved registry on a server, or on dokreg's own host. It is tried at its own host, and at no other."""
+    registry = _row(caller, values.registry_id)
+    server = registry.server if values.server_id is None else server_named(caller, values.server_id)
+    image = values.image or ""
+    if image:
+        _check_image(registry, image)
+    _proven(lambda: proving.prove_saved(registry=registry, server=server, image=image, by=caller.user))
+    return True
+
+
+def _rows(caller: Caller) -> Any:
+    return Registry.objects.of(caller.organisation).order_by("name").values(*SHOWN_COLUMNS)
+
+
+def _shown(caller: Caller, registry_id: str) -> RegistryRecord:
+    rows = Registry.objects.of(caller.organisation).filter(pk=registry_id).values(*SHOWN_COLUMNS)
+    row = rows.first()
+    if row is None:
+        raise not_found("Registry")
+    return _record(row)
+
+
+def _row(caller: Caller, registry_id: str) -> Registry:
+    rows = Registry.objects.of(caller.organisation).select_related("organisation", "server")
+    registry = rows.filter(pk=registry_id).first()
+    if registry is None:
+        raise not_found("Registry")
+    return registry
+
+
+def _record(row: Mapping[str, Any]) -> RegistryRecord:
+    """Of what stands in a row; it needs no checking, which a thousand rows would wait for."""
+    return RegistryRecord.model_construct(
+        registry_id=row["pk"],
+        registry_name=row["name"],
+        image_prefix=row["image_prefix"] or None,
+        username=row["username"],
+        registry_url="" if row["url"] == references.DOCKER_HUB else row["url"],
+        created_at=row["created_at"],
+        registry_type="cloud",
+        organization_id=row["organisation_id"],
+        kind=row["kind"],
+        method=row["method"],
+        server_id=row["server_id"],
+        token_expires_at=row["token_expires_at"],
+        last_test=_last_test(row),
+    )
+
+
+def _last_test(row: Mapping[str, Any]) -> LastTest | None:
+    if row["last_test__state"] is None:
+        return None
+    return LastTest.model_construct(
+        state=row["last_test__state"],
+        verdict=row["last_test__verdict"],
+        finished_at=row["last_test__finished_at"],
+        server_id=row["last_test__server_id"],
+    )
+
+
+def _new_form(
+    caller: Caller, values: Credentials, server: Server | None, form_class: type[RegistryForm]
+) -> RegistryForm:
+    """The page's own form, filled in; raises Refusal for what it does not take."""
+    kind = _kind(values)
+    data = {
+        "name": values.registry_name or "",
+        "url": values.registry_url,
+        "username": values.username,
+        "password": revealed(values.password),
+        "image_prefix": values.image_prefix or "",
+        "server": server.pk if server else "",
+        "image": values.image or "",
+        "method": AS_IT_IS,
+    }
+    registry = Registry(organisation=caller.organisation, kind=kind.slug)
+    form = form_class(as_posted(data), instance=registry, organisation=caller.organisation, kind=kind)
+    _check(form)
+    return form
+
+
+def _kind(values: Credentials) -> kinds.Kind:
+    if not values.kind:
+        return kinds.for_host(references.normalise_host(values.registry_url))
+    try:
+        return kinds.get(values.kind)
+    except kinds.UnknownKind as error:
+        raise invalid({"kind": [str(error)]}) from error
+
+
+def _account(account: Mapping[str, str]) -> dict[str, str]:
+    return {f"{ACCOUNT}{name}": text for name, text in account.items()}
+
+
+def _check(form: RegistryForm) -> None:
+    if not form.is_valid():
+        raise invalid(
+            {ON_THE_WIRE.get(name, name): [str(text) for text in texts] for name, texts in form.errors.items()}
+        )
+
+
+def _check_image(registry: Registry, image: str) -> None:
+    try:
+        references.compose(host=registry.url, image_prefix=registry.image_prefix, image=image)
+    except references.InvalidReference as error:
+        raise invalid({"image": [str(error)]}) from error
+
+
+def _save(caller: Caller, form: RegistryForm) -> proving.Proof:
+    wish = proving.Wish(
+        registry=form.save(commit=False),
+        credentials=form.credentials,
+        new_secret=form.new_secret,
+        image=form.cleaned_data["image"],
+    )
+    try:
+        return _proven(lambda: proving.save_proven(wish=wish, by=caller.user))
+    except saving.ChangedMeanwhile as error:
+        raise Refusal(Code.CONFLICT, str(error)) from error
+
+
+def _proven(prove: Callable[[], Outcome]) -> Outcome:
+    """What was proven, or the refusal that says why not."""
+    try:
+        return prove()
+    except proving.NotProven as error:
+        raise Refusal(Code.BAD_REQUEST, str(error)) from error
+    except proving.NotOver as error:
+        raise Refusal(Code.GATEWAY_TIMEOUT, str(error)) from error
+    except TooManyWait as error:
+        raise busy() from error

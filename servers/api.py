@@ -1,0 +1,443 @@
+"""The server and SSH key procedures of the HTTP API. No answer carries a private key."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr
+
+from organisations.deletion import StillUsed
+from organisations.forms import as_posted
+from organisations.procedures import (
+    Caller,
+    Code,
+    Refusal,
+    Schema,
+    Timestamp,
+    invalid,
+    mutation,
+    not_found,
+    query,
+    revealed,
+)
+from servers import hosts, keys, testing, watching
+from servers.forms import ServerForm, SSHKeyForm
+from servers.models import Server, ServerTest, SSHKey
+
+DEADLINE_SECONDS = 70.0  # a little more than a test may take (servers.stages.TEST_DEADLINE)
+OWN_HOST = frozenset({"", "none"})
+ON_THE_WIRE = {
+    "name": "name",
+    "host": "ipAddress",
+    "port": "port",
+    "user": "username",
+    "ssh_key": "sshKeyId",
+    "private_key": "privateKey",
+    "source": "privateKey",
+    "__all__": "",
+}
+EXAMPLE_ID, EXAMPLE_KEY_ID = "Zk3vQm8xWc2LrPz7NvYsB", "Hq5tRn1yXd6MsQw9PuZaC"
+EXAMPLE = {
+    "serverId": EXAMPLE_ID,
+    "name": "web-1",
+    "description": "",
+    "ipAddress": "10.0.0.5",
+    "port": 22,
+    "username": "deploy",
+    "createdAt": "2026-01-01T00:00:00.000Z",
+    "organizationId": "bT7kQm2xWc9LrPz4NvYsA",
+    "serverStatus": "active",
+    "serverType": "deploy",
+    "sshKeyId": EXAMPLE_KEY_ID,
+    "hostKeyState": "confirmed",
+    "hostKeyFingerprint": "SHA256:7Y0Yd3dJq2n5bqYB3yWcVqg6cVtVYt4yq2v8E0m3h1c",
+    "seenHostKeyFingerprint": None,
+    "lastTest": {"state": "passed", "verdict": "", "finishedAt": "2026-01-01T00:00:00.000Z"},
+}
+EXAMPLE_INPUT = {
+    "name": "web-1",
+    "description": "",
+    "ipAddress": "10.0.0.5",
+    "port": 22,
+    "username": "deploy",
+    "sshKeyId": EXAMPLE_KEY_ID,
+    "serverType": "deploy",
+}
+EXAMPLE_KEY = {
+    "sshKeyId": EXAMPLE_KEY_ID,
+    "name": "deploy key",
+    "description": "",
+    "publicKey": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPq…",
+    "createdAt": "2026-01-01T00:00:00.000Z",
+    "lastUsedAt": None,
+    "organizationId": "bT7kQm2xWc9LrPz4NvYsA",
+    "fingerprint": "SHA256:7Y0Yd3dJq2n5bqYB3yWcVqg6cVtVYt4yq2v8E0m3h1c",
+}
+
+
+class LastTest(Schema):
+    """The last test of a server: `verdict` is the code of the cause, empty if all was well."""
+
+    state: str
+    verdict: str
+    finished_at: Timestamp | None
+
+
+class ServerRecord(Schema):
+    server_id: str
+    name: str
+    description: str
+    ip_address: str = Field(description="Host name or IP address.")
+    port: int
+    username: str
+    created_at: Timestamp
+    organization_id: str
+    server_status: Literal["active"]
+    server_type: Literal["deploy"]
+    ssh_key_id: str
+    host_key_state: Literal["confirmed", "unconfirmed", "changed"]
+    host_key_fingerprint: str | None = Field(description="Of the pinned host key; null: none is pinned.")
+    seen_host_key_fingerprint: str | None = Field(description="Of another key that it has shown since.")
+    last_test: LastTest | None
+
+
+class ServerId(Schema):
+    server_id: Annotated[str, Field(min_length=1)]
+
+
+class NewServer(Schema):
+    name: Annotated[str, Field(min_length=1)]
+    description: str | None = None
+    ip_address: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65535)] = 22
+    username: Annotated[str, Field(min_length=1)] = "root"
+    ssh_key_id: str | None = Field(description="Which SSH key opens it.")
+    server_type: Literal["deploy", "build"] = "deploy"
+    host_key: str | None = Field(
+        None, description="An OpenSSH public-key line to pin; left out, the one that it shows at first is pinned."
+    )
+
+
+class ChangedServer(ServerId):
+    """What is left out stays as it is."""
+
+    name: str | None = None
+    description: str | None = None
+    ip_address: str | None = None
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    username: str | None = None
+    ssh_key_id: str | None = None
+    server_type: Literal["deploy", "build"] | None = None
+    host_key: str | None = None
+
+
+class DockerFound(Schema):
+    enabled: bool
+    version: str | None
+
+
+class Rung(Schema):
+    """One step of the ladder: `milliseconds` is null where it was not reached."""
+
+    name: str
+    label: str
+    state: str
+    milliseconds: int | None
+    cause: str
+    fix: str
+    words: str
+    fact: str
+
+
+class Validation(Schema):
+    """What the test of a server found."""
+
+    docker: DockerFound
+    state: str
+    verdict: str
+    message: str = Field(description="Cause and fix in a sentence or two; empty if all is well.")
+    rungs: list[Rung]
+
+
+class SSHKeyRecord(Schema):
+    """An SSH key. The private half is in no answer."""
+
+    ssh_key_id: str
+    name: str
+    description: str
+    public_key: str
+    created_at: Timestamp
+    last_used_at: None = None
+    organization_id: str
+    fingerprint: str
+
+
+class SSHKeyId(Schema):
+    ssh_key_id: Annotated[str, Field(min_length=1)]
+
+
+class NewSSHKey(Schema):
+    name: Annotated[str, Field(min_length=1)]
+    description: str | None = None
+    private_key: SecretStr | None = Field(None, description="Left out or empty: an Ed25519 pair is made.")
+    public_key: str | None = Field(None, description="If given, it must be that of the private key.")
+    organization_id: str | None = None
+
+
+@query("server.all", "servers.view_server", answers=list[ServerRecord], answer_example=[EXAMPLE])
+def show_servers(caller: Caller, _values: Schema) -> list[ServerRecord]:
+    """List the organisation's servers, by name."""
+    return [_record(server) for server in _servers(caller)]
+
+
+@query("server.one", "servers.view_server", takes=ServerId, answers=ServerRecord, example={"serverId": EXAMPLE_ID},
+       answer_example=EXAMPLE)  # fmt: skip
+def show_server(caller: Caller, values: ServerId) -> ServerRecord:
+    """Show a server."""
+    return _record(_server(caller, values.server_id))
+
+
+@mutation("server.create", "servers.add_server", takes=NewServer, answers=ServerRecord, example=EXAMPLE_INPUT,
+          answer_example=EXAMPLE)  # fmt: skip
+def create_server(caller: Caller, values: NewServer) -> ServerRecord:
+    """Add a server, pin its host key, and test it.
+
+    With `hostKey` that key is pinned. Without, dokreg connects once and pins the key that it is shown, as far as the
+    caller may confirm host keys; the audit trail says so. Compare `hostKeyFingerprint` with what the server says.
+    """
+    _refuse_builders(values.server_type)
+    data = {
+        "name": values.name,
+        "description": values.description or "",
+        "host": values.ip_address,
+        "port": str(values.port),
+        "user": values.username,
+        "ssh_key": _key_named(caller, values.ssh_key_id),
+    }
+    return _saved(caller, Server(), data, values.host_key)
+
+
+@mutation("server.update", "servers.change_server", takes=ChangedServer, answers=ServerRecord,
+          example={"serverId": EXAMPLE_ID} | EXAMPLE_INPUT, answer_example=EXAMPLE)  # fmt: skip
+def update_server(caller: Caller, values: ChangedServer) -> ServerRecord:
+    """Change a server. Another host or port has to show its host key again: it is pinned as when a server is added."""
+    _refuse_builders(values.server_type)
+    server = _server(caller, values.server_id)
+    given = values.given
+    data = {
+        "name": values.name if values.name is not None else server.name,
+        "description": (values.description or "") if "description" in given else server.description,
+        "host": values.ip_address if values.ip_address is not None else server.host,
+        "port": str(values.port if values.port is not None else server.port),
+        "user": values.username if values.username is not None else server.user,
+        "ssh_key": _key_named(caller, values.ssh_key_id) if values.ssh_key_id else server.ssh_key_id,
+    }
+    return _saved(caller, server, data, values.host_key)
+
+
+@mutation("server.remove", "servers.delete_server", takes=ServerId, answers=ServerRecord,
+          example={"serverId": EXAMPLE_ID}, answer_example=EXAMPLE, refuses=[Code.CONFLICT])  # fmt: skip
+def remove_server(caller: Caller, values: ServerId) -> ServerRecord:
+    """Delete a server; refused while something uses it."""
+    server = _server(caller, values.server_id)
+    record = _record(server)
+    try:
+        hosts.delete_server(server=server)
+    except StillUsed as error:
+        raise Refusal(Code.CONFLICT, str(error)) from error
+    return record
+
+
+@query("server.validate", "servers.view_server", takes=ServerId, answers=Validation, example={"serverId": EXAMPLE_ID},
+       refuses=[Code.GATEWAY_TIMEOUT], answer_example={
+           "docker": {"enabled": True, "version": "28.2.2"},
+           "state": "passed", "verdict": "", "message": "", "rungs": [],
+       })  # fmt: skip
+def validate_server(caller: Caller, values: ServerId) -> Validation:
+    """Test a server: SSH, Docker CLI, daemon, disk."""
+    test = testing.ask_unless_running(server=_server(caller, values.server_id), asked_by=caller.user)
+    _wait_for(test)
+    rung = test.failing_rung or {}
+    return Validation(
+        docker=DockerFound(enabled=bool(test.daemon_version), version=test.daemon_version or None),
+        state=test.state,
+        verdict=test.verdict,
+        message=" ".join(filter(None, [rung.get("cause"), rung.get("fix")])),
+        rungs=[Rung(**rung) for rung in test.rungs],
+    )
+
+
+@query("sshKey.all", "servers.view_sshkey", answers=list[SSHKeyRecord], answer_example=[EXAMPLE_KEY])
+def show_keys(caller: Caller, _values: Schema) -> list[SSHKeyRecord]:
+    """List the organisation's SSH keys, by name."""
+    return [_key_record(key) for key in _keys(caller)]
+
+
+@query("sshKey.one", "servers.view_sshkey", takes=SSHKeyId, answers=SSHKeyRecord,
+       example={"sshKeyId": EXAMPLE_KEY_ID}, answer_example=EXAMPLE_KEY)  # fmt: skip
+def show_key(caller: Caller, values: SSHKeyId) -> SSHKeyRecord:
+    """Show an SSH key."""
+    return _key_record(_key(caller, values.ssh_key_id))
+
+
+@mutation("sshKey.create", "servers.add_sshkey", takes=NewSSHKey, answers=SSHKeyRecord,
+          example={"name": "deploy key", "privateKey": "", "publicKey": "", "organizationId": ""},
+          answer_example=EXAMPLE_KEY)  # fmt: skip
+def create_key(caller: Caller, values: NewSSHKey) -> SSHKeyRecord:
+    """Add an SSH key: the one that is sent, or a new one that never exists outside dokreg."""
+    private = revealed(values.private_key)
+    source = SSHKeyForm.Source.PASTE if private.strip() else SSHKeyForm.Source.GENERATE
+    data = as_posted(
+        {"name": values.name, "description": values.description or "", "source": source, "private_key": private}
+    )
+    form = SSHKeyForm(data, organisation=caller.organisation)
+    _check(form)
+    if values.public_key and values.public_key.split()[:2] != form.pair.public.split()[:2]:
+        raise invalid({"publicKey": ["This is not the public half of the private key. Leave it out, or send its own."]})
+    return _key_record(hosts.create_key(key=form.instance, pair=form.pair))
+
+
+@mutation("sshKey.remove", "servers.delete_sshkey", takes=SSHKeyId, answers=SSHKeyRecord,
+          example={"sshKeyId": EXAMPLE_KEY_ID}, answer_example=EXAMPLE_KEY, refuses=[Code.CONFLICT])  # fmt: skip
+def remove_key(caller: Caller, values: SSHKeyId) -> SSHKeyRecord:
+    """Delete an SSH key; refused while servers are reached with it."""
+    key = _key(caller, values.ssh_key_id)
+    record = _key_record(key)
+    try:
+        hosts.delete_key(key=key)
+    except StillUsed as error:
+        raise Refusal(Code.CONFLICT, str(error)) from error
+    return record
+
+
+def server_named(caller: Caller, server_id: str | None) -> Server | None:
+    """The organisation's server of this id; None (dokreg's own host) for nothing, for "" and for "none".
+
+    Raises Refusal for any other.
+    """
+    return None if (server_id or "") in OWN_HOST else _server(caller, server_id or "")
+
+
+def busy() -> Refusal:
+    """As many requests wait for the end of something as this process can spare."""
+    return Refusal(
+        Code.TOO_MANY_REQUESTS, "Too many requests wait for the end of a test just now. Try again.", retry_after=5
+    )
+
+
+def _servers(caller: Caller) -> Any:
+    return Server.objects.of(caller.organisation).select_related("organisation", "last_test").order_by("name")
+
+
+def _server(caller: Caller, server_id: str) -> Server:
+    server: Server | None = _servers(caller).select_related("ssh_key").filter(pk=server_id).first()
+    if server is None:
+        raise not_found("Server")
+    return server
+
+
+def _record(server: Server) -> ServerRecord:
+    last = server.last_test
+    return ServerRecord.model_construct(
+        server_id=server.pk,
+        name=server.name,
+        description=server.description,
+        ip_address=server.host,
+        port=server.port,
+        username=server.user,
+        created_at=server.created_at,
+        organization_id=server.organisation_id,
+        server_status="active",
+        server_type="deploy",
+        ssh_key_id=server.ssh_key_id,
+        host_key_state=server.host_key_state,
+        host_key_fingerprint=server.host_key_fingerprint or None,
+        seen_host_key_fingerprint=server.seen_fingerprint or None,
+        last_test=last
+        and LastTest.model_construct(state=last.state, verdict=last.verdict, finished_at=last.finished_at),
+    )
+
+
+def _refuse_builders(server_type: str | None) -> None:
+    if server_type == "build":
+        raise invalid({"serverType": ["dokreg builds no images: it has servers of the type deploy alone."]})
+
+
+def _key_named(caller: Caller, key_id: str | None) -> str:
+    if not key_id:
+        raise invalid({"sshKeyId": ["Name the SSH key that opens the server."]})
+    return _key(caller, key_id).pk
+
+
+def _saved(caller: Caller, server: Server, data: dict[str, str], host_key: str | None) -> ServerRecord:
+    """Save a server with the page's own form, and pin what is to be pinned."""
+    pinned = _pinned(caller, host_key) if host_key else ""
+    form = ServerForm(as_posted(data), instance=server, organisation=caller.organisation)
+    _check(form)
+    changed = server._state.adding or form.connection_changed
+    test = hosts.save_server(
+        server=form.instance, by=caller.user, connection_changed=changed or bool(pinned), host_key=pinned
+    )
+    if test is not None and not _server(caller, server.pk).host_key:
+        _pin_what_is_shown(caller, test)
+    return _record(_server(caller, server.pk))
+
+
+def _may_trust(caller: Caller) -> bool:
+    return "servers.trust_server" in caller
+
+
+def _pinned(caller: Caller, line: str) -> str:
+    """The key to pin, as it is stored; raises Refusal."""
+    if not _may_trust(caller):
+        raise Refusal(Code.UNAUTHORIZED, "You need the permission “Servers: Confirm host keys” to pin a host key.")
+    try:
+        return keys.read_host_key(line)
+    except keys.BadKey as error:
+        raise invalid({"hostKey": [str(error)]}) from error
+
+
+def _pin_what_is_shown(caller: Caller, test: ServerTest) -> None:
+    """Wait until the server has shown a host key, and pin that, as far as the caller may."""
+    _wait_for(test)
+    server = _server(caller, test.server_id)
+    if _may_trust(caller):
+        hosts.pin_at_first_contact(server=server, by=caller.user)
+
+
+def _wait_for(test: ServerTest) -> None:
+    try:
+        is_over = watching.wait_until_over(test, seconds=DEADLINE_SECONDS)
+    except watching.TooManyWait as error:
+        raise busy() from error
+    if not is_over:
+        raise Refusal(Code.GATEWAY_TIMEOUT, f"The test of the server has not ended in {DEADLINE_SECONDS:.0f} s.")
+
+
+def _keys(caller: Caller) -> Any:
+    return SSHKey.objects.of(caller.organisation).defer("private_key").order_by("name")
+
+
+def _key(caller: Caller, key_id: str) -> SSHKey:
+    key: SSHKey | None = _keys(caller).filter(pk=key_id).first()
+    if key is None:
+        raise not_found("SSH key")
+    return key
+
+
+def _key_record(key: SSHKey) -> SSHKeyRecord:
+    return SSHKeyRecord.model_construct(
+        ssh_key_id=key.pk,
+        name=key.name,
+        description=key.description,
+        public_key=key.public_key,
+        created_at=key.created_at,
+        last_used_at=None,
+        organization_id=key.organisation_id,
+        fingerprint=key.fingerprint,
+    )
+
+
+def _check(form: Any) -> None:
+    if not form.is_valid():
+        raise invalid(
+            {ON_THE_WIRE.get(name, name): [str(text) for text in texts] for name, texts in form.errors.items()}
+        )
