@@ -35,6 +35,13 @@ def api(request: HttpRequest, path: str) -> HttpResponse:
     return answer(request, path)
 
 
+def api_docs(request: HttpRequest) -> HttpResponse:
+    """The page about it for people."""
+    from dokreg.api.docs import show
+
+    return show(request)
+
+
 @login_not_required
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001 - Django's signature
     """The form's token is missing or old: say what to do."""

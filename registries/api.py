@@ -72,7 +72,7 @@ EXAMPLE_INPUT = {
 }
 
 
-class LastTest(Schema):
+class LastRegistryTest(Schema):
     """The last test of a registry: `verdict` is the code of the cause, empty if all was well."""
 
     state: str
@@ -96,7 +96,7 @@ class RegistryRecord(Schema):
     method: str = Field(description="How short-lived tokens are minted; empty: the secret is used as it is.")
     server_id: str | None = Field(description="Where it is tested; null: on dokreg's own host.")
     token_expires_at: Timestamp | None
-    last_test: LastTest | None
+    last_test: LastRegistryTest | None
 
 
 class SavedRegistry(RegistryRecord):
@@ -311,10 +311,10 @@ def _record(row: Mapping[str, Any]) -> RegistryRecord:
     )
 
 
-def _last_test(row: Mapping[str, Any]) -> LastTest | None:
+def _last_test(row: Mapping[str, Any]) -> LastRegistryTest | None:
     if row["last_test__state"] is None:
         return None
-    return LastTest.model_construct(
+    return LastRegistryTest.model_construct(
         state=row["last_test__state"],
         verdict=row["last_test__verdict"],
         finished_at=row["last_test__finished_at"],

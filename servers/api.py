@@ -73,7 +73,7 @@ EXAMPLE_KEY = {
 }
 
 
-class LastTest(Schema):
+class LastServerTest(Schema):
     """The last test of a server: `verdict` is the code of the cause, empty if all was well."""
 
     state: str
@@ -96,7 +96,7 @@ class ServerRecord(Schema):
     host_key_state: Literal["confirmed", "unconfirmed", "changed"]
     host_key_fingerprint: str | None = Field(description="Of the pinned host key; null: none is pinned.")
     seen_host_key_fingerprint: str | None = Field(description="Of another key that it has shown since.")
-    last_test: LastTest | None
+    last_test: LastServerTest | None
 
 
 class ServerId(Schema):
@@ -352,7 +352,7 @@ def _record(server: Server) -> ServerRecord:
         host_key_fingerprint=server.host_key_fingerprint or None,
         seen_host_key_fingerprint=server.seen_fingerprint or None,
         last_test=last
-        and LastTest.model_construct(state=last.state, verdict=last.verdict, finished_at=last.finished_at),
+        and LastServerTest.model_construct(state=last.state, verdict=last.verdict, finished_at=last.finished_at),
     )
 
 

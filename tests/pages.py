@@ -185,6 +185,7 @@ SEE_BOTH = ("registries.view_registry", "servers.view_server")
 FREE = (
     FreeRow("healthz", status=503, anonymous=503),  # no worker beats in the tests
     FreeRow("api", arguments=lambda _: {"path": "registry.all"}, anonymous=401),
+    FreeRow("api_docs"),
     FreeRow("webhook", arguments=_webhook, status=405, anonymous=405),
     FreeRow("webhook", arguments=_webhook, method="POST", status=404, anonymous=404),
     FreeRow("home", status=302),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from applications.api.applications import EXAMPLE_ID as APPLICATION_ID
-from applications.api.applications import VIEW, one_application
+from applications.api.applications import VIEW, ApplicationId, one_application
 from applications.models import Application, Deployment
 from organisations.procedures import Caller, Schema, Timestamp, invalid, not_found, query
 
@@ -46,10 +46,6 @@ class DeploymentRecord(Schema):
     started_at: Timestamp | None
     finished_at: Timestamp | None
     error_message: str | None = Field(description="Cause and fix, and the other side's own words.")
-
-
-class ApplicationId(Schema):
-    application_id: Annotated[str, Field(min_length=1)]
 
 
 class OfType(Schema):

@@ -134,8 +134,9 @@ def _example(procedure: Procedure) -> dict[str, Any]:
 def _parameters(procedure: Procedure, schemas: dict[str, Any]) -> list[dict[str, Any]]:
     if procedure.takes is Nothing:
         return []
-    schema = _resolved(_schema(procedure.takes, schemas, "validation"), schemas)
-    schemas.pop(procedure.takes.__name__, None)  # it stands in parameters alone
+    own: dict[str, Any] = {}  # the object itself stands in parameters alone
+    schema = _resolved(_schema(procedure.takes, own, "validation"), own)
+    _add(schemas, {name: found for name, found in own.items() if found is not schema})
     required = schema.get("required", [])
     return [
         {
@@ -190,11 +191,17 @@ def _failure(code: Code) -> dict[str, Any]:
 def _schema(kind: Any, schemas: dict[str, Any], mode: Any) -> dict[str, Any]:
     """The schema of a type; what it refers to goes into `schemas`."""
     schema = TypeAdapter(kind).json_schema(ref_template=SCHEMA, mode=mode)
-    schemas.update(schema.pop("$defs", {}))
+    _add(schemas, schema.pop("$defs", {}))
     if schema.get("type") == "object" and "title" in schema:
-        schemas[schema["title"]] = schema
+        _add(schemas, {schema["title"]: schema})
         return {"$ref": SCHEMA.format(model=schema["title"])}
     return schema
+
+
+def _add(schemas: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for name, schema in more.items():
+        if schemas.setdefault(name, schema) != schema:
+            raise ValueError(f"Two schemas of the API are called {name}.")
 
 
 def _resolved(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
