@@ -1,7 +1,7 @@
 """`make bench`: what dokreg costs, side by side with what it is compared with, in one run on both.
 
-Prints a table, and writes the figures as JSON to the file named as the argument; a section is measured alone if it
-is named as well (`tests`, `list`, `fleet`, `refreshes`, `logins`, `deployments`). Medians; the spread is the middle
+Prints a table, and writes the figures as JSON to the file named as the argument; a section is measured alone if it is
+named as well (`tests`, `list`, `fleet`, `refreshes`, `logins`, `deployments`, `api`). Medians; the spread is the middle
 half of the runs.
 Everything is real: sshd, Docker engine, registry, `manage.py up`; only AWS is a stand-in.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import deployments, fleet, logins, refreshes
+from tests.bench import api, deployments, fleet, logins, refreshes
 from tests.bench.figures import Figure, compared, memory, timed
 from tests.lab.engine import Engine
 from tests.lab.registry import Account, BearerRegistry
@@ -113,6 +113,7 @@ SECTIONS = {
     "refreshes": refreshes.figures,
     "logins": logins.figures,
     "deployments": deployments.figures,
+    "api": api.figures,
 }
 
 
