@@ -4,7 +4,7 @@ from typing import Any
 
 import auditlog.admin  # noqa: F401 - registers the audit trail in its own way, which is replaced below
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
@@ -15,7 +15,8 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
 from dokreg.read_only_admin import ReadOnlyAdmin
-from organisations import members
+from organisations import api_keys, members
+from organisations.api_key_models import ApiKey
 from organisations.models import AuditEntry, Invitation, Membership, Organisation, Role, User
 from organisations.notification_models import Delivery, Notice, NotificationChannel
 from organisations.scoped_admin import BY_ORGANISATION, OwnedAdminForm, ScopedAdmin
@@ -147,6 +148,41 @@ class InvitationAdmin(ReadOnlyAdmin, ScopedAdmin):
     list_select_related = ["organisation", "invited_by", "accepted_by"]
     search_fields = ["note", "organisation__name"]
     exclude = ["token_hash"]
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyAdmin, ScopedAdmin):
+    """Made on the organisation's own pages only, since only there the key is shown; revoked here as well."""
+
+    member_permission = api_keys.MANAGE_ALL
+    list_display = ["name", "start", "membership", "organisation", "state", "expires_at", "last_used_at", "created_at"]
+    list_filter = [BY_ORGANISATION, ("revoked_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["membership__user", "organisation"]
+    search_fields = ["name", "start", "membership__user__username", "organisation__name"]
+    fields = [
+        "organisation",
+        "membership",
+        "name",
+        "start",
+        "permissions",
+        "state",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "last_used_from",
+        "revoked_at",
+        "revoked_by",
+    ]
+    actions = ["revoke_chosen"]
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Django's own; of which rows, the list says, where nobody finds keys that they may not revoke."""
+        return bool(request.user.has_perm("organisations.change_apikey"))
+
+    @admin.action(description="Revoke the chosen API keys", permissions=["revoke"])
+    def revoke_chosen(self, request: Any, chosen: QuerySet[ApiKey]) -> None:
+        revoked = [api_keys.revoke(key, by=request.user) for key in chosen]
+        messages.success(request, f"API keys revoked: {sum(revoked)}.")
 
 
 @admin.register(NotificationChannel)

@@ -3,18 +3,30 @@
 import datetime as dt
 import hashlib
 import secrets
+import shlex
 import string
 
-from django.db.models import Q
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from dokreg import permissions
+from dokreg.ids import new_id
 from organisations.api_key_models import SHOWN_LETTERS, ApiKey
 from organisations.members import NotAllowed, in_words
-from organisations.models import Membership
+from organisations.models import Membership, Organisation, User
 
 KEY_LENGTH = 64
+MOST_ACTIVE = 50
+MANAGE_ALL = "organisations.change_membership"
 USE_IS_NOTED_EVERY = dt.timedelta(minutes=1)
+# The key comes from a variable through a pipe: a command line can be read by everybody on the machine.
+_CALL = """printf 'x-api-key: %s\\n' "$DOKREG_API_KEY" | curl --fail-with-body --header @- {address}"""
+
+
+class AlreadyMade(Exception):
+    """There is a key with this id: its form was sent a second time."""
 
 
 def make(
@@ -24,12 +36,16 @@ def make(
     limits: frozenset[str] | None = None,
     expires_at: dt.datetime | None = None,
     by: ApiKey | None = None,
+    key_id: str = "",
 ) -> tuple[ApiKey, str]:
     """A new key of a member, and its 64 letters, which cannot be had again.
 
     `limits` are the permissions that it is limited to, None for whatever its member may do. `by` is the key with which
-    it was asked for: the new one then goes no further than that one, and lives no longer. Raises NotAllowed for
-    permissions that whoever asks does not have.
+    it was asked for: the new one then goes no further than that one, and lives no longer. `key_id` is the id of its
+    row, of somebody who must not make it twice.
+
+    Raises NotAllowed for permissions that whoever asks does not have, for an end that is past, and for one key too
+    many; AlreadyMade if there is a key with this id; ValidationError for a name that is empty or too long.
     """
     asked = limits
     if by is not None and by.permissions is not None:
@@ -37,10 +53,12 @@ def make(
     has = by.granted if by is not None else membership.granted
     if asked is not None and asked - has:
         raise NotAllowed(f"A key does only what you may do yourself. You may not: {in_words(asked - has)}.")
+    check_end(expires_at)
     if by is not None and by.expires_at is not None:
         expires_at = min(expires_at or by.expires_at, by.expires_at)
     text = "".join(secrets.choice(string.ascii_letters) for _ in range(KEY_LENGTH))
     key = ApiKey(
+        pk=key_id or new_id(),
         organisation_id=membership.organisation_id,
         membership=membership,
         name=name,
@@ -49,8 +67,37 @@ def make(
         permissions=None if limits is None else sorted(limits & permissions.ALL),
         expires_at=expires_at,
     )
-    key.save()
+    key.clean_fields(exclude={"organisation", "membership"})
+    with transaction.atomic():
+        _lock(membership)
+        if ApiKey.objects.filter(pk=key.pk).exists():
+            raise AlreadyMade
+        _check_room(membership)
+        key.save(force_insert=True)
     return key, text
+
+
+def check_end(expires_at: dt.datetime | None) -> None:
+    """Raise NotAllowed for a key that would never work."""
+    if expires_at is not None and expires_at <= timezone.now():
+        raise NotAllowed("A key has to expire later than now.")
+
+
+def end_of(day: dt.date) -> dt.datetime:
+    """The last second of a day, in UTC."""
+    return dt.datetime.combine(day, dt.time(23, 59, 59), dt.UTC)
+
+
+def _lock(membership: Membership) -> None:
+    """One key of a member at a time, or two of them could be one too many. Raises NotAllowed if they have left."""
+    rows = Membership.objects.select_for_update(no_key=True).filter(pk=membership.pk)
+    if rows.order_by("pk").first() is None:
+        raise NotAllowed(f"{membership} is no member any more.")
+
+
+def _check_room(membership: Membership) -> None:
+    if ApiKey.objects.active().filter(membership=membership).count() >= MOST_ACTIVE:
+        raise NotAllowed(f"{membership} has {MOST_ACTIVE} active API keys, and nobody may have more. Revoke one first.")
 
 
 def hash_of(text: str) -> str:
@@ -86,16 +133,51 @@ def note_use(key: ApiKey, *, address: str) -> None:
         ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now, last_used_from=address or None)
 
 
-def revoke(key: ApiKey) -> None:
-    """Let a key work no more, from this moment; its row stays, to tell whoever still uses it."""
-    if key.revoked_at is None:
-        key.revoked_at = timezone.now()
-        key.save(update_fields=["revoked_at"])
+def revoke(key: ApiKey, *, by: User | None = None) -> bool:
+    """Let a key work no more, from this moment; its row stays, to tell whoever still uses it.
+
+    `by` is who wants it, where that is a person. False if it was revoked before: then nothing changes.
+    """
+    with transaction.atomic():
+        row = ApiKey.objects.select_for_update().filter(pk=key.pk, revoked_at=None).first()
+        if row is not None:
+            row.revoked_at, row.revoked_by = timezone.now(), by
+            row.save(update_fields=["revoked_at", "revoked_by"])
+    key.refresh_from_db(fields=["revoked_at", "revoked_by"])
+    return row is not None
 
 
-def keys_of(membership: Membership) -> "list[ApiKey]":
+def keys_of(membership: Membership) -> QuerySet[ApiKey]:
     """What the member sees: their own keys; everybody's with the permission to change members."""
-    rows = ApiKey.objects.filter(organisation=membership.organisation_id).select_related("membership__user")
-    if "organisations.change_membership" not in membership:
+    rows = ApiKey.objects.filter(organisation=membership.organisation_id)
+    if MANAGE_ALL not in membership:
         rows = rows.filter(membership=membership)
-    return list(rows)
+    return rows.select_related("membership__user", "revoked_by").active_first()
+
+
+def may_manage(key: ApiKey, *, by: Membership) -> bool:
+    """Whether a member of the same organisation sees this key and may revoke it."""
+    return key.membership_id == by.pk or MANAGE_ALL in by
+
+
+def named(start_or_id: str, *, organisation: Organisation) -> list[ApiKey]:
+    """The organisation's keys with this id, or with these first letters."""
+    rows = ApiKey.objects.of(organisation).select_related("membership__user")
+    return list(rows.filter(Q(pk=start_or_id) | Q(start=start_or_id)))
+
+
+def limits_in_words(key: ApiKey) -> str:
+    """What a key is limited to; "" if it may do whatever its member may."""
+    return "" if key.permissions is None else in_words(key.limits)
+
+
+def granted_in_words(key: ApiKey) -> str:
+    """What a key may do at this moment, as far as its member may."""
+    if key.granted == permissions.ALL:
+        return "everything"
+    return in_words(key.granted) if key.granted else "nothing"
+
+
+def call_example() -> str:
+    """A command for a POSIX shell that asks who a key belongs to; it takes the key from DOKREG_API_KEY."""
+    return _CALL.format(address=shlex.quote(f"{settings.DOKREG_URL}/api/user.get"))

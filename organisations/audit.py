@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from organisations.api_key_models import ApiKey
-from organisations.audit_words import Line, lines_of, register_words
+from organisations.audit_words import Line, lines_of, register_label, register_words
 from organisations.models import AuditEntry, Invitation, Membership, Organisation, OwnedByOrganisation, User
 from organisations.notification_models import NotificationChannel
 
@@ -122,6 +122,12 @@ def register_models() -> None:
     auditlog.register(Membership, include_fields=["user", "role", "permissions"])
     auditlog.register(Invitation, include_fields=["note", "role", "permissions", "invited_by", "expires_at"])
     auditlog.register(ApiKey, include_fields=["membership", "name", "start", "permissions", "expires_at", "revoked_at"])
+    register_label(ApiKey, "membership", "Member")
+    register_label(ApiKey, "start", "Key")
+    register_words(ApiKey, "start", "{}…".format)
+    register_label(ApiKey, "permissions", "Limited to")
+    register_label(ApiKey, "expires_at", "Expires")
+    register_words(ApiKey, "expires_at", _time)
     auditlog.register(
         NotificationChannel,
         include_fields=["name", "how", "recipients", "shown_as", "enabled", "address_changed_at"],
@@ -129,6 +135,14 @@ def register_models() -> None:
     register_words(NotificationChannel, "recipients", lambda text: ", ".join(MAIL_ADDRESS.findall(text)))
     register_words(NotificationChannel, "enabled", lambda text: {"True": "yes", "False": "no"}.get(text, text))
     auditlog.register(User, include_fields=["username", "email", "is_active", "is_staff", "is_superuser"])
+
+
+def _time(text: str) -> str:
+    """A stored time, which the trail keeps in UTC, for people."""
+    try:
+        return f"{dt.datetime.fromisoformat(text):%-d %b %Y, %H:%M} UTC"
+    except ValueError:
+        return text
 
 
 def listen_to_sign_ins() -> None:

@@ -12,6 +12,8 @@ from django.db.models import Field, ForeignKey, Model
 from django.utils.text import Truncator, capfirst
 
 from dokreg import permissions
+from organisations.api_key_models import ApiKey
+from organisations.api_keys import MANAGE_ALL
 from organisations.members import in_words
 from organisations.models import AuditEntry, Invitation, Membership, Organisation, OwnedByOrganisation
 
@@ -27,7 +29,9 @@ SAID_IN_SHORT = {
     "secret_changed_at": "a new password",
     "seen_host_key": "another host key seen",
 }
-UNSAID = {"created_at", "expires_at", "id", "invited_by", "organisation"}
+UNSAID = {"created_at", "id", "invited_by", "organisation", "revoked_at"}
+# Of one model alone: every invitation ends after the same time.
+UNSAID_OF = {(Invitation, "expires_at")}
 VERBS = {
     AuditEntry.Action.CREATE: "added",
     AuditEntry.Action.UPDATE: "changed",
@@ -38,8 +42,13 @@ OWN_VERBS = {
     AuditEntry.Action.CREATE: "became a member",
     AuditEntry.Action.DELETE: "left the organisation",
 }
-# Where the button does not say Delete.
-DELETE_VERBS: dict[type[Model], str] = {Membership: "removed", Invitation: "revoked"}
+# Where the button does not say Add, Change or Delete; of an API key nothing changes but that it is revoked.
+OTHER_VERBS: dict[tuple[type[Model] | None, int], str] = {
+    (ApiKey, AuditEntry.Action.CREATE): "made",
+    (ApiKey, AuditEntry.Action.UPDATE): "revoked",
+    (Membership, AuditEntry.Action.DELETE): "removed",
+    (Invitation, AuditEntry.Action.DELETE): "revoked",
+}
 EVENT_WORDS = {
     "adopted a login": "adopted a login from",
     "asked for a check of the Docker config": "asked for a check of the Docker config of",
@@ -67,6 +76,8 @@ EVENT_WORDS = {
     "switched to new credentials": "switched to new credentials of",
 }
 KIND_NAMES = {"membership": "member"}
+# The permission to see rows that have none of their own.
+SEEN_WITH: dict[type[Model], str] = {ApiKey: MANAGE_ALL}
 # Their own names say already what they are.
 SELF_EXPLAINING = {"invitation"}
 
@@ -163,10 +174,7 @@ def _verb(entry: AuditEntry, *, has_object: bool) -> str:
         return EVENT_WORDS.get(entry.event, entry.event) if has_object else str(entry.event)
     if not has_object:
         return OWN_VERBS[entry.action]
-    model = _model(entry)
-    if entry.action == AuditEntry.Action.DELETE and model in DELETE_VERBS:
-        return DELETE_VERBS[model]
-    return str(VERBS.get(entry.action, "opened"))
+    return OTHER_VERBS.get((_model(entry), entry.action)) or str(VERBS.get(entry.action, "opened"))
 
 
 def _details(entry: AuditEntry, names: Names) -> Iterator[str]:
@@ -182,10 +190,11 @@ def _details(entry: AuditEntry, names: Names) -> Iterator[str]:
 
 def _first_values(entry: AuditEntry, names: Names) -> Iterator[str]:
     """What a new row was made with; its own name is said already."""
+    model = _model(entry)
     for name, (_old, new) in _changes(entry):
-        if name in UNSAID or name in SAID_IN_SHORT or new in NOTHING:
+        if name in SAID_IN_SHORT or new in NOTHING or _is_unsaid(model, name):
             continue
-        field = _field(_model(entry), name)
+        field = _field(model, name)
         value = _value(field, new, names)
         if value and value != entry.object_repr:
             yield f"{_label(field, name)} “{value}”"
@@ -197,7 +206,7 @@ def _facts(data: dict[str, Any]) -> Iterator[str]:
 
 
 def _change(model: type[Model] | None, name: str, old: str, new: str, names: Names) -> str:
-    if name in UNSAID:
+    if _is_unsaid(model, name):
         return ""
     if name in SAID_IN_SHORT:
         return "" if new in NOTHING else capfirst(SAID_IN_SHORT[name])
@@ -208,6 +217,10 @@ def _change(model: type[Model] | None, name: str, old: str, new: str, names: Nam
     if after:
         return f"{label} “{after}”"
     return f"{label} emptied, was “{before}”" if before else ""
+
+
+def _is_unsaid(model: type[Model] | None, name: str) -> bool:
+    return name in UNSAID or (model, name) in UNSAID_OF
 
 
 def _label(field: "Field[Any, Any] | None", name: str) -> str:
@@ -299,6 +312,6 @@ def _existing(model: type[Model], keys: set[str], organisation: Organisation) ->
 
 
 def _may_see(model: type[Model], may: Membership) -> bool:
-    name = f"{model._meta.app_label}.view_{model._meta.model_name}"
+    name = SEEN_WITH.get(model, f"{model._meta.app_label}.view_{model._meta.model_name}")
     has_page = issubclass(model, OwnedByOrganisation) and hasattr(model, "get_absolute_url")
     return has_page and name in permissions.ALL and name in may

@@ -126,6 +126,20 @@ class Tick:
     is_offered: bool
 
 
+def tick_groups(
+    names: frozenset[str], *, ticked: frozenset[str], offered: frozenset[str] = frozenset()
+) -> Iterator[tuple[str, list[Tick]]]:
+    """These permissions group by group, each with its tick; groups of which none is there are left out."""
+    for group in permissions.GROUPS:
+        ticks = [
+            Tick(one.name, one.label, is_ticked=one.name in ticked, is_offered=one.name in offered)
+            for one in group.permissions
+            if one.name in names
+        ]
+        if ticks:
+            yield group.label, ticks
+
+
 class MemberForm(forms.Form):
     """A role, and either its own permissions or exactly those ticked.
 
@@ -197,20 +211,8 @@ class MemberForm(forms.Form):
     @property
     def tick_groups(self) -> Iterator[tuple[str, list[Tick]]]:
         """The permissions group by group, each with its tick."""
-        ticked = set(self["ticked"].value() or [])
-        for group in permissions.GROUPS:
-            yield (
-                group.label,
-                [
-                    Tick(
-                        one.name,
-                        one.label,
-                        is_ticked=one.name in ticked,
-                        is_offered=one.name in self.by.granted,
-                    )
-                    for one in group.permissions
-                ],
-            )
+        ticked = frozenset(self["ticked"].value() or [])
+        return tick_groups(permissions.ALL, ticked=ticked, offered=self.by.granted)
 
 
 class InvitationForm(MemberForm):

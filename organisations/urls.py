@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from organisations.views import audit, home, invitations, members, notifications, organisation
+from organisations.views import api_keys, audit, home, invitations, members, notifications, organisation
 
 app_name = "organisations"
 urlpatterns = [
@@ -17,6 +17,10 @@ urlpatterns = [
     ),
     path("settings/members/<slug:membership_id>/", members.member_detail, name="member_detail"),
     path("settings/members/<slug:membership_id>/remove/", members.member_remove, name="member_remove"),
+    path("settings/api-keys/", api_keys.index, name="api_key_list"),
+    path("settings/api-keys/add/", api_keys.add, name="api_key_add"),
+    path("settings/api-keys/<slug:key_id>/", api_keys.detail, name="api_key_detail"),
+    path("settings/api-keys/<slug:key_id>/revoke/", api_keys.revoke, name="api_key_revoke"),
     path("settings/notifications/", notifications.notification_list, name="notification_list"),
     path("settings/notifications/add/", notifications.channel_add, name="channel_add"),
     path("settings/notifications/<slug:channel_id>/edit/", notifications.channel_edit, name="channel_edit"),

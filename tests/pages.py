@@ -11,7 +11,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from applications.models import Application, ContainerLook, Deployment, Project
-from organisations import invitations
+from organisations import api_keys, invitations
+from organisations.api_key_models import ApiKey
 from organisations.models import Invitation, Membership, Organisation, Role, User
 from organisations.notification_models import NotificationChannel
 from registries.models import CatalogLook, ConfigCheck, Registry, RegistryTest, Rotation, TestBatch
@@ -30,6 +31,7 @@ class Things:
     membership: Membership
     invitation: Invitation
     invitation_token: str
+    api_key: ApiKey
     channel: NotificationChannel
     key: SSHKey
     server: Server
@@ -108,6 +110,10 @@ def _invitation(things: Things) -> dict[str, str]:
 
 def _token(things: Things) -> dict[str, str]:
     return {"token": things.invitation_token}
+
+
+def _api_key(things: Things) -> dict[str, str]:
+    return {"key_id": things.api_key.pk}
 
 
 def _channel(things: Things) -> dict[str, str]:
@@ -227,6 +233,12 @@ OWNED = (
         method="POST",
         status=303,
     ),
+    Row("organisations:api_key_list"),
+    Row("organisations:api_key_add"),
+    Row("organisations:api_key_add", method="POST", status=422),
+    Row("organisations:api_key_detail", ("organisations.change_membership",), _api_key),  # it is Alice's
+    Row("organisations:api_key_revoke", ("organisations.change_membership",), _api_key),
+    Row("organisations:api_key_revoke", ("organisations.change_membership",), _api_key, "POST", 303),
     Row("organisations:notification_list", ("organisations.view_notificationchannel",)),
     Row("organisations:channel_add", ("organisations.add_notificationchannel",)),
     Row("organisations:channel_add", ("organisations.add_notificationchannel",), method="POST", status=422),
@@ -403,6 +415,7 @@ def things(organisation: Organisation, alice: User) -> Things:
         membership=membership_of(dora),
         invitation=invitation,
         invitation_token=token,
+        api_key=api_keys.make(membership=membership_of(alice), name="CI")[0],
         channel=channel,
         key=key,
         server=server,

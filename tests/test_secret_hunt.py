@@ -42,7 +42,7 @@ class Hunt(NamedTuple):
 
     dokreg: Running
     owner: Owner
-    others: list[str]  # a part of the SSH key, a webhook's signing secret, and every token that was minted
+    others: list[str]  # a part of the SSH key, a webhook's signing secret, an API key, every token that was minted
     webhook_key: str
     watch: Watch
     answers: list[str]
@@ -72,7 +72,8 @@ def hunt(
         answers += _deploy(owner, lab_registry, engine_one, server_id)
         key, secret = _be_called(owner)
         middle = server_one.private_key.splitlines()[2]
-        yield Hunt(dokreg, owner, [middle, secret, *cloud.all_tokens()], key, watch, answers)
+        others = [middle, secret, _make_api_key(owner), *cloud.all_tokens()]
+        yield Hunt(dokreg, owner, others, key, watch, answers)
 
 
 def _work(owner: Owner, host: str, server_id: str) -> list[str]:
@@ -184,6 +185,25 @@ def _be_called(owner: Owner) -> tuple[str, str]:
     return address.rpartition("/")[2], secret
 
 
+def _make_api_key(owner: Owner) -> str:
+    """Make an API key on its page, ask for it again in vain, and revoke it; the key."""
+    add = "/acme/settings/api-keys/add/"
+    sent = {
+        "key_id": owner.get(add).match(r'name="key_id" value="(\w+)"'),
+        "name": "Marked",
+        "life": "day",
+        "last_day": "2999-12-31",
+        "extent": "whatever",
+    }
+    assert owner.post(add, **sent | {"last_day": "2000-01-01"}).status == 422
+    key = owner.post(add, **sent).match(r'id="api-key">([a-zA-Z]{64})<')
+    again = owner.post(add, **sent)
+    assert again.address.endswith("/api-keys/")
+    assert key not in again.text
+    owner.post(again.match(r'href="([^"]+/revoke/)"'))
+    return key
+
+
 def _be_told(owner: Owner) -> str:
     owner.get("/acme/settings/notifications/add/")
     address = f"json://:{SECRETS['channel']}@chat.example.com/{SECRETS['channel']}"
@@ -226,6 +246,7 @@ def test_no_page_holds_one(hunt: Hunt) -> None:
         waiting += [link for link in re.findall(r'href="(/[^"?#]+)', page.text) if not link.startswith("/static/")]
     assert len(seen) > 50
     assert "/acme/settings/notifications/" in seen
+    assert [path for path in seen if re.fullmatch(r"/acme/settings/api-keys/\w{21}/", path)]
     for shown in (ITS_FORM, ITS_WEBHOOK):
         assert any(shown.fullmatch(path) for path in seen)
 

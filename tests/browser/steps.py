@@ -68,6 +68,14 @@ def invite(page: Page, note: str, role: str) -> str:
     return page.locator("#link").inner_text()
 
 
+def add_api_key(page: Page, name: str) -> str:
+    """Make an API key that may do whatever its member may; the key, which the page shows once."""
+    page.goto(f"{HOME}/api-keys/add/")
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_role("button", name="Make key").click()
+    return page.locator("#api-key").inner_text()
+
+
 def choose_provider(page: Page, name: str) -> None:
     page.goto(f"{HOME}/registries/")
     page.locator("#main").get_by_role("link", name="Add Registry").first.click()

@@ -17,6 +17,7 @@ from tests.lab.registry import Account, BasicRegistry
 from tests.running import Running
 
 CHANNEL = "On-call chat"
+API_KEY = "CI of the shop"
 FLEET = HOME.replace("/settings", "/fleet/")
 MOST_BYTES = 60 * 1024
 MOST_REQUESTS = 6
@@ -55,6 +56,7 @@ def places(dokreg: Running, browser: Browser, owner: StorageState, server: str, 
         failed = _registry(page, "Staging", lab_registry, Account(BOB.username, "wrong"), server)
         page.locator("#tests a").first.click()
         test = page.url
+        steps.add_api_key(page, API_KEY)
         found = {
             "tested everywhere": _everywhere(page),
             "a registry that passed": passed,
@@ -64,6 +66,7 @@ def places(dokreg: Running, browser: Browser, owner: StorageState, server: str, 
             "an SSH key": _address(page, "ssh-keys", "deploy"),
             "an invitation": steps.invite(page, "Erin", "Viewer"),
             "editing a channel": _address(page, "notifications", CHANNEL),
+            "an API key": _address(page, "api-keys", API_KEY),
             "a member": _address(page, "members", steps.OWNER.username),
         }
     return found | {
@@ -91,6 +94,9 @@ def places(dokreg: Running, browser: Browser, owner: StorageState, server: str, 
         "deleting a channel": found["editing a channel"].replace("/edit/", "/delete/"),
         "notifications": f"{HOME}/notifications/",
         "adding a channel": f"{HOME}/notifications/add/",
+        "API keys": f"{HOME}/api-keys/",
+        "adding an API key": f"{HOME}/api-keys/add/",
+        "revoking an API key": f"{found['an API key']}revoke/",
         "members": f"{HOME}/members/",
         "inviting": f"{HOME}/members/invite/",
         "organisation": f"{HOME}/organisation/",
@@ -182,6 +188,9 @@ def test_the_skip_link_leads_past_the_navigation(page: Page) -> None:
         ("SSH keys", "Add SSH Key"),
         ("notifications", "Add Channel"),
         ("members", "Invite"),
+        ("API keys", "Add API Key"),
+        ("adding an API key", "Make key"),
+        ("revoking an API key", "Revoke key"),
         ("adding at ECR", "Save"),
         ("a registry that passed", "Test"),
         ("the fleet", "Test everywhere"),

@@ -8,6 +8,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
+from dokreg import permissions
 from organisations.models import AuditEntry, Organisation, Role, User
 from registries.models import Registry, RegistryTest
 from servers import keys
@@ -56,7 +57,7 @@ def secrets_of(things: Things) -> list[str]:
     stored = [things.registry.password, things.key.private_key, things.application.environment]
     ciphertexts = [secret.token.decode() for secret in stored if secret]
     clear = ["s3cret-of-the-robot", "s3cret-of-the-application"]
-    return [*clear, PRIVATE_KEY.private[40:80], things.invitation.token_hash, *ciphertexts]
+    return [*clear, PRIVATE_KEY.private[40:80], things.invitation.token_hash, things.api_key.key_hash, *ciphertexts]
 
 
 @pytest.mark.parametrize("path", MODELS)
@@ -72,6 +73,7 @@ def test_every_list_opens_and_can_be_searched(path: str, root: Client, things: T
         "key",
         "server",
         "invitation",
+        "api_key",
         "registry_test",
         "server_test",
         "membership",
@@ -202,7 +204,16 @@ def test_the_chosen_ones_are_tested(root: Client, things: Things) -> None:
     assert RegistryTest.objects.get().asked_by == ServerTest.objects.get().asked_by == User.objects.get(username="root")
 
 
-@pytest.mark.parametrize("name", ["registry_test", "server_test", "invitation"])
+def test_the_chosen_api_keys_are_revoked(root: Client, things: Things) -> None:
+    data = {"action": "revoke_chosen", "_selected_action": things.api_key.pk}
+    page = root.post("/admin/organisations/apikey/", data, follow=True)
+    assert "API keys revoked: 1." in page.content.decode()
+    things.api_key.refresh_from_db()
+    assert things.api_key.state == "revoked"
+    assert things.api_key.revoked_by == User.objects.get(username="root")
+
+
+@pytest.mark.parametrize("name", ["registry_test", "server_test", "invitation", "api_key"])
 def test_what_dokreg_writes_is_read_only(name: str, root: Client, things: Things) -> None:
     row = getattr(things, name)
     path = f"/admin/{row._meta.app_label}/{row._meta.model_name}/"
@@ -279,6 +290,25 @@ def test_staff_needs_the_membership_for_what_they_do(staff: Client, bob: User, t
     assert staff.post(f"{path}delete/", {"post": "yes"}).status_code == 403
     allow(bob)
     assert staff.get(f"{path}change/").status_code == 302
+
+
+def test_staff_sees_and_revokes_api_keys_as_on_the_pages(staff: Client, bob: User, things: Things) -> None:
+    revoke = {"action": "revoke_chosen", "_selected_action": things.api_key.pk}
+    allow(bob, *(permissions.ALL - {"organisations.change_membership"}))
+    assert things.api_key.start not in staff.get("/admin/organisations/apikey/").content.decode()
+    staff.post("/admin/organisations/apikey/", revoke)
+    things.api_key.refresh_from_db()
+    assert things.api_key.is_active
+    allow(bob, "organisations.change_membership")
+    assert things.api_key.start in staff.get("/admin/organisations/apikey/").content.decode()
+    bob.user_permissions.set(Permission.objects.exclude(codename="change_apikey"))
+    staff.post("/admin/organisations/apikey/", revoke)
+    things.api_key.refresh_from_db()
+    assert things.api_key.is_active
+    bob.user_permissions.set(Permission.objects.all())
+    staff.post("/admin/organisations/apikey/", revoke)
+    things.api_key.refresh_from_db()
+    assert not things.api_key.is_active
 
 
 def test_staff_does_not_become_more_by_the_admin(staff: Client, bob: User, alice: User) -> None:

@@ -4,13 +4,15 @@ import datetime as dt
 import re
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from dokreg import permissions
+from dokreg.ids import new_id
 from organisations import api_keys
 from organisations.api_key_models import ApiKey
 from organisations.members import NotAllowed
-from organisations.models import User
+from organisations.models import Membership, User
 from tests.people import allow, membership_of
 
 READ = "registries.view_registry"
@@ -98,5 +100,77 @@ def test_its_last_use_is_noted_once_a_minute(alice: User) -> None:
 def test_colleagues_see_other_keys_only_with_the_permission(alice: User, bob: User) -> None:
     theirs, _text = api_keys.make(membership=membership_of(alice), name="hers")
     own, _text = api_keys.make(membership=membership_of(bob), name="his")
-    assert api_keys.keys_of(membership_of(bob)) == [own]
+    assert list(api_keys.keys_of(membership_of(bob))) == [own]
     assert set(api_keys.keys_of(allow(bob, *permissions.ALL))) == {theirs, own}
+
+
+@pytest.mark.parametrize("away", [dt.timedelta(0), dt.timedelta(seconds=-1), dt.timedelta(days=-400)])
+def test_a_key_that_would_never_work_is_not_made(alice: User, away: dt.timedelta) -> None:
+    with pytest.raises(NotAllowed, match="later than now"):
+        api_keys.make(membership=membership_of(alice), name="CI", expires_at=timezone.now() + away)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 101])
+def test_a_key_has_a_name(alice: User, name: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        api_keys.make(membership=membership_of(alice), name=name)
+    assert set(refused.value.message_dict) == {"name"}
+
+
+def test_a_member_has_fifty_active_keys_at_most(alice: User, bob: User) -> None:
+    for _ in range(api_keys.MOST_ACTIVE):
+        key, _text = api_keys.make(membership=membership_of(bob), name="CI")
+    with pytest.raises(NotAllowed, match="bob has 50 active API keys"):
+        api_keys.make(membership=membership_of(bob), name="one too many")
+    api_keys.make(membership=membership_of(alice), name="somebody else's")
+    api_keys.revoke(key)
+    key, _text = api_keys.make(membership=membership_of(bob), name="in its place")
+    ApiKey.objects.filter(pk=key.pk).update(expires_at=timezone.now())
+    api_keys.make(membership=membership_of(bob), name="in the place of the expired one")
+
+
+def test_who_has_left_gets_no_key(bob: User) -> None:
+    membership = membership_of(bob)
+    Membership.objects.all().delete()
+    with pytest.raises(NotAllowed, match="no member any more"):
+        api_keys.make(membership=membership, name="CI")
+
+
+def test_of_one_id_there_is_one_key(alice: User) -> None:
+    key, text = api_keys.make(membership=membership_of(alice), name="CI", key_id=new_id())
+    with pytest.raises(api_keys.AlreadyMade):
+        api_keys.make(membership=membership_of(alice), name="again", key_id=key.pk)
+    assert api_keys.find(text) == ApiKey.objects.get()
+
+
+def test_a_key_is_revoked_once(alice: User, bob: User) -> None:
+    key, _text = api_keys.make(membership=membership_of(bob), name="CI")
+    stale = ApiKey.objects.get(pk=key.pk)
+    assert api_keys.revoke(key, by=alice)
+    first = key.revoked_at
+    assert not api_keys.revoke(stale, by=bob)
+    assert (stale.revoked_at, stale.revoked_by) == (first, alice)
+    assert stale.is_revoked_by_another
+
+
+def test_the_keys_that_work_come_first(alice: User) -> None:
+    made = {name: api_keys.make(membership=membership_of(alice), name=name)[0] for name in "abcd"}
+    api_keys.revoke(made["d"])
+    ApiKey.objects.filter(name="c").update(expires_at=timezone.now())
+    assert [key.name for key in api_keys.keys_of(membership_of(alice))] == ["b", "a", "d", "c"]
+
+
+@pytest.mark.parametrize(
+    ("change", "chip", "word"),
+    [
+        ({}, "passed", "Active"),
+        ({"expires_at": dt.timedelta(days=8)}, "passed", "Active"),
+        ({"expires_at": dt.timedelta(days=7)}, "warning", "Expires soon"),
+        ({"expires_at": dt.timedelta(0)}, "expired", "Expired"),
+        ({"revoked_at": dt.timedelta(0)}, "cancelled", "Revoked"),
+        ({"revoked_at": dt.timedelta(0), "expires_at": dt.timedelta(0)}, "cancelled", "Revoked"),
+    ],
+)
+def test_its_state_in_a_word(change: dict[str, dt.timedelta], chip: str, word: str) -> None:
+    key = ApiKey(**{name: timezone.now() + away for name, away in change.items()})
+    assert (key.chip, key.word) == (chip, word)

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from organisations import audit, audit_words
+from organisations import api_keys, audit, audit_words
 from organisations.models import AuditEntry, Organisation, Role, User
 from tests.pages import PRIVATE_KEY, Things
 from tests.people import PASSWORD, ClientOf, allow, membership_of
@@ -79,7 +79,9 @@ def test_whoever_joins_or_leaves_is_named_once(alice: User, bob: User, client: C
     from tests.organisations.test_invitations import ACCOUNT, invite
 
     client.post(invite(alice), ACCOUNT)
-    assert "erin became a member Role “" in said(client_of(alice), what="create")
+    text = said(client_of(alice), what="create")
+    assert "erin became a member Role “" in text
+    assert "Expires" not in text  # the invitation: all of them do, after the same time
     client_of(bob).post(f"/acme/settings/members/{membership_of(bob).pk}/remove/")
     assert "bob left the organisation" in said(client_of(alice), what="delete")
 
@@ -149,6 +151,35 @@ def test_headers_write_nothing_into_the_trail(alice: User, client: Client) -> No
     assert client.post("/sign-in/", sign_in, headers=headers).status_code == 303
     entry = AuditEntry.objects.get(event="signed in")
     assert (entry.remote_addr, entry.remote_port, entry.cid) == ("127.0.0.1", None, None)
+
+
+def test_api_keys_in_words(alice: User, bob: User, client_of: ClientOf) -> None:
+    browser = client_of(alice)
+    until = timezone.now() + dt.timedelta(days=30)
+    limits = frozenset({"registries.view_registry"})
+    key, text = api_keys.make(membership=membership_of(bob), name="CI", limits=limits, expires_at=until)
+    address = f"/acme/settings/api-keys/{key.pk}/"
+    browser.post(f"{address}revoke/")
+    made, revoked = said(browser, what="create", kind="organisations.apikey"), said(browser, what="update")
+    assert "dokreg made API key CI" in made
+    for part in ("Member “bob”", f"Key “{key.start}…”", "Limited to “Registries: See and test”"):
+        assert part in made
+    assert f"Expires “{until:%-d %b %Y, %H:%M} UTC”" in made
+    assert re.search(r"alice revoked API key CI\s+127\.0\.0\.1", revoked)
+    page = re.sub(r"\s+", " ", strip_tags(browser.get(address).content.decode()))
+    assert "alice revoked this API key" in page
+    assert "dokreg made this API key" in page
+    entries = str(list(AuditEntry.objects.values()))
+    for secret in (text, text[:7], key.key_hash):
+        assert secret not in entries
+
+
+def test_the_trail_links_to_api_keys_for_those_who_see_them(alice: User, bob: User, client_of: ClientOf) -> None:
+    key, _text = api_keys.make(membership=membership_of(alice), name="CI")
+    link = f'href="/acme/settings/api-keys/{key.pk}/"'
+    allow(bob, "organisations.view_auditentry")
+    assert link in client_of(alice).get(PAGE).content.decode()
+    assert link not in client_of(bob).get(PAGE).content.decode()
 
 
 def test_other_things_that_happen_to_accounts(alice: User, bob: User, client_of: ClientOf) -> None:
