@@ -3,6 +3,7 @@
 import datetime as dt
 from typing import Annotated, Literal
 
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 from pydantic import Field
 
@@ -11,7 +12,7 @@ from organisations import api_keys
 from organisations.api_key_models import ApiKey
 from organisations.members import NotAllowed
 from organisations.models import Membership, Organisation
-from organisations.procedures import Caller, Schema, Timestamp, invalid, mutation, not_found, query
+from organisations.procedures import Caller, Code, Refusal, Schema, Timestamp, invalid, mutation, not_found, query
 
 TEN_YEARS_IN_SECONDS = 10 * 366 * 24 * 3600
 ORGANISATION_ID, KEY_ID = "bT7kQm2xWc9LrPz4NvYsA", "Lc4hZr9vXq2KwTm6PnYsG"
@@ -166,7 +167,9 @@ def create_key(caller: Caller, values: NewKey) -> NewKeyRecord:
             by=caller.api_key,
         )
     except NotAllowed as error:
-        raise invalid({"permissions": [str(error)]}) from error
+        raise Refusal(Code.BAD_REQUEST, str(error)) from error
+    except ValidationError as error:
+        raise invalid(error.message_dict) from error
     return NewKeyRecord(**dict(_record(key)), key=text)
 
 
@@ -177,7 +180,7 @@ def delete_key(caller: Caller, values: ApiKeyId) -> bool:
     key = ApiKey.objects.filter(membership=caller.membership, pk=values.api_key_id, revoked_at=None).first()
     if key is None:
         raise not_found("API key")
-    api_keys.revoke(key)
+    api_keys.revoke(key, by=caller.user)
     return True
 
 

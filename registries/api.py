@@ -1,9 +1,9 @@
 """The registry procedures of the HTTP API. No answer carries a secret."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, TypeAdapter
 
 from organisations.deletion import StillUsed
 from organisations.forms import as_posted
@@ -99,6 +99,9 @@ class RegistryRecord(Schema):
     last_test: LastRegistryTest | None
 
 
+_RECORDS = TypeAdapter(list[RegistryRecord])
+
+
 class SavedRegistry(RegistryRecord):
     """A registry that was just saved; `notices` are sentences about it, such as that it could not be tested."""
 
@@ -165,7 +168,7 @@ class TestOfSaved(RegistryId):
 @query("registry.all", VIEW, answers=list[RegistryRecord], answer_example=[EXAMPLE])
 def show_all(caller: Caller, _values: Schema) -> list[RegistryRecord]:
     """List the organisation's registries, by name."""
-    return [_record(row) for row in _rows(caller)]
+    return _records(_rows(caller))
 
 
 @query("registry.one", VIEW, takes=RegistryId, answers=RegistryRecord, example={"registryId": EXAMPLE_ID},
@@ -293,33 +296,37 @@ def _row(caller: Caller, registry_id: str) -> Registry:
 
 
 def _record(row: Mapping[str, Any]) -> RegistryRecord:
-    """Of what stands in a row; it needs no checking, which a thousand rows would wait for."""
-    return RegistryRecord.model_construct(
-        registry_id=row["pk"],
-        registry_name=row["name"],
-        image_prefix=row["image_prefix"] or None,
-        username=row["username"],
-        registry_url="" if row["url"] == references.DOCKER_HUB else row["url"],
-        created_at=row["created_at"],
-        registry_type="cloud",
-        organization_id=row["organisation_id"],
-        kind=row["kind"],
-        method=row["method"],
-        server_id=row["server_id"],
-        token_expires_at=row["token_expires_at"],
-        last_test=_last_test(row),
-    )
+    return _records([row])[0]
 
 
-def _last_test(row: Mapping[str, Any]) -> LastRegistryTest | None:
-    if row["last_test__state"] is None:
-        return None
-    return LastRegistryTest.model_construct(
-        state=row["last_test__state"],
-        verdict=row["last_test__verdict"],
-        finished_at=row["last_test__finished_at"],
-        server_id=row["last_test__server_id"],
-    )
+def _records(rows: Iterable[Mapping[str, Any]]) -> list[RegistryRecord]:
+    """All in one go: one by one, a thousand would take several times as long."""
+    return _RECORDS.validate_python([_values(row) for row in rows])
+
+
+def _values(row: Mapping[str, Any]) -> dict[str, Any]:
+    state = row["last_test__state"]
+    return {
+        "registry_id": row["pk"],
+        "registry_name": row["name"],
+        "image_prefix": row["image_prefix"] or None,
+        "username": row["username"],
+        "registry_url": "" if row["url"] == references.DOCKER_HUB else row["url"],
+        "created_at": row["created_at"],
+        "registry_type": "cloud",
+        "organization_id": row["organisation_id"],
+        "kind": row["kind"],
+        "method": row["method"],
+        "server_id": row["server_id"],
+        "token_expires_at": row["token_expires_at"],
+        "last_test": state
+        and {
+            "state": state,
+            "verdict": row["last_test__verdict"],
+            "finished_at": row["last_test__finished_at"],
+            "server_id": row["last_test__server_id"],
+        },
+    }
 
 
 def _new_form(

@@ -34,7 +34,8 @@ def save_server(*, server: Server, by: User, connection_changed: bool, host_key:
             if (before.host, before.port, before.user) != (server.host, server.port, server.user):
                 server_moved.send(sender=Server, server=server)
         if host_key:
-            _pin(server, host_key, "confirmed the host key", by=by)
+            _pin(server, host_key)
+            audit.record("confirmed the host key", server, actor=by, fingerprint=server.host_key_fingerprint)
         return testing.ask(server=server, asked_by=by) if connection_changed else None
 
 
@@ -50,7 +51,8 @@ def trust_host_key(*, server: Server, fingerprint: str, by: User) -> ServerTest:
             raise HostKeyMoved(
                 "The server has shown another host key since this page was made. Compare the fingerprint below again."
             )
-        _pin(server, server.seen_host_key, "confirmed the host key", by=by)
+        _pin(server, server.seen_host_key)
+        audit.record("confirmed the host key", server, actor=by, fingerprint=fingerprint)
         return testing.ask(server=server, asked_by=by)
 
 
@@ -64,15 +66,16 @@ def pin_at_first_contact(*, server: Server, by: User) -> ServerTest | None:
         server = rows.get(pk=server.pk)
         if server.host_key or not server.seen_host_key:
             return None
-        _pin(server, server.seen_host_key, "pinned the host key at first contact", by=by)
+        _pin(server, server.seen_host_key)
+        fingerprint = server.host_key_fingerprint
+        audit.record("pinned the host key at first contact", server, actor=by, fingerprint=fingerprint)
         return testing.ask(server=server, asked_by=by)
 
 
-def _pin(server: Server, host_key: str, event: str, *, by: User) -> None:
+def _pin(server: Server, host_key: str) -> None:
     server.host_key, server.seen_host_key = host_key, ""
-    # Not by save(): the trail gets its one entry from the next line.
+    # Not by save(): the trail gets its one entry from whoever pins.
     Server.objects.filter(pk=server.pk).update(host_key=host_key, seen_host_key="")
-    audit.record(event, server, actor=by, fingerprint=keys.fingerprint(host_key))
 
 
 def create_key(*, key: SSHKey, pair: keys.KeyPair) -> SSHKey:
