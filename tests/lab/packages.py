@@ -9,6 +9,7 @@ from pathlib import Path
 PROGRAMS = {
     "busybox-static": ["busybox"],
     "chromium": ["chromium"],
+    "curl": ["curl"],
     "docker-registry": ["docker-registry"],
     "docker.io": ["dockerd", "containerd", "docker"],
     "openssh-client": ["ssh", "ssh-keygen"],
