@@ -1,5 +1,6 @@
 """tRPC: `/api/trpc/registry.one?input={"json":{…}}` in superjson's envelope; several calls at once with `?batch=1`."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from organisations import procedures
 from organisations.procedures import Caller, Code, Procedure, Refusal
 
 MOST_AT_ONCE = 50
+# Calls may wait for a verdict, one after the other: what would begin later than this is not begun.
+BATCH_SECONDS = 60.0
 SEVERAL_STATUSES = 207
 UNDEFINED = b'{"result":{"data":{"json":null,"meta":{"values":["undefined"],"v":1}}}}'
 
@@ -35,7 +38,8 @@ def answer(request: HttpRequest, path: str) -> HttpResponse:
         return json_response(_error(Refusal(Code.BAD_REQUEST, "Invalid JSON"), ""), status=400)
     except Refusal as refusal:
         return with_retry(json_response(_error(refusal, ""), status=refusal.code.status), refusal)
-    replies = [_reply(request, caller, name, values) for name, values in zip(names, inputs, strict=True)]
+    end = time.monotonic() + BATCH_SECONDS
+    replies = [_reply(request, caller, name, values, end=end) for name, values in zip(names, inputs, strict=True)]
     if not _is_batch(request):
         return json_response(replies[0].body, status=replies[0].status)
     statuses = {reply.status for reply in replies}
@@ -80,12 +84,18 @@ def unwrapped(given: Any) -> Any:
     return values
 
 
-def _reply(request: HttpRequest, caller: Caller, name: str, values: Any) -> Reply:
+def _reply(request: HttpRequest, caller: Caller, name: str, values: Any, *, end: float) -> Reply:
     try:
+        _check_time(end)
         body = carry_out(_procedure(request, name), caller, values)
     except Refusal as refusal:
         return Reply(refusal.code.status, _error(refusal, name))
     return Reply(200, UNDEFINED if body == NOTHING else b'{"result":{"data":{"json":' + body + b"}}}")
+
+
+def _check_time(end: float) -> None:
+    if time.monotonic() > end:
+        raise Refusal(Code.GATEWAY_TIMEOUT, "The calls before it in this batch took too long; it was not begun.")
 
 
 def _procedure(request: HttpRequest, name: str) -> Procedure:
