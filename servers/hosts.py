@@ -16,8 +16,8 @@ class HostKeyMoved(Exception):
     """The host key to confirm is not the one that was last seen."""
 
 
-def save_server(*, server: Server, by: User, connection_changed: bool) -> ServerTest | None:
-    """Save a server, and test it if how to reach it is new.
+def save_server(*, server: Server, by: User, connection_changed: bool, with_test: bool = True) -> ServerTest | None:
+    """Save a server, and test it if how to reach it is new; not without `with_test`, where many are saved at once.
 
     Another host or port starts without a pinned key.
     """
@@ -33,7 +33,7 @@ def save_server(*, server: Server, by: User, connection_changed: bool) -> Server
             server.save(update_fields=[*EDITABLE, "host_key", "seen_host_key"])
             if (before.host, before.port, before.user) != (server.host, server.port, server.user):
                 server_moved.send(sender=Server, server=server)
-        return testing.ask(server=server, asked_by=by) if connection_changed else None
+        return testing.ask(server=server, asked_by=by) if connection_changed and with_test else None
 
 
 def trust_host_key(*, server: Server, fingerprint: str, by: User) -> ServerTest:
