@@ -6,7 +6,12 @@ from pytest_django import Settings
 
 from dokreg import health
 
-pytest_plugins = ["tests.people", "tests.pages", "tests.lab.fixtures"]
+pytest_plugins = [
+    "tests.people",
+    "tests.pages",
+    "tests.lab.fixtures",
+    "tests.applications.importers",
+]
 
 
 @pytest.fixture(autouse=True)
