@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.pages",
     "tests.lab.fixtures",
     "tests.applications.importers",
+    "tests.applications.exports",
 ]
 
 
