@@ -74,6 +74,11 @@ class Pasted:
     note: str = ""
 
 
+def cause_of(note: str) -> str:
+    """A note without what it says about the form: for where nothing can be entered "below"."""
+    return re.sub(r": (?:run that, and )?enter [\w ]+ below\.", ".", note)
+
+
 def read(text: str) -> list[Pasted]:
     """What the text says of registries, in its order; at least one entry.
 

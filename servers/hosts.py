@@ -16,8 +16,10 @@ class HostKeyMoved(Exception):
     """The host key to confirm is not the one that was last seen."""
 
 
-def save_server(*, server: Server, by: User, connection_changed: bool, host_key: str = "") -> ServerTest | None:
-    """Save a server, and test it if how to reach it is new.
+def save_server(
+    *, server: Server, by: User, connection_changed: bool, host_key: str = "", with_test: bool = True
+) -> ServerTest | None:
+    """Save a server, and test it if how to reach it is new; not without `with_test`, where many are saved at once.
 
     Another host or port starts without a pinned key. `host_key` is one to pin that is known from elsewhere.
     """
@@ -36,7 +38,7 @@ def save_server(*, server: Server, by: User, connection_changed: bool, host_key:
         if host_key:
             _pin(server, host_key)
             audit.record("confirmed the host key", server, actor=by, fingerprint=server.host_key_fingerprint)
-        return testing.ask(server=server, asked_by=by) if connection_changed else None
+        return testing.ask(server=server, asked_by=by) if connection_changed and with_test else None
 
 
 def trust_host_key(*, server: Server, fingerprint: str, by: User) -> ServerTest:

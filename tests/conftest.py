@@ -6,7 +6,13 @@ from pytest_django import Settings
 
 from dokreg import health
 
-pytest_plugins = ["tests.people", "tests.pages", "tests.lab.fixtures"]
+pytest_plugins = [
+    "tests.people",
+    "tests.pages",
+    "tests.lab.fixtures",
+    "tests.applications.importers",
+    "tests.applications.exports",
+]
 
 
 @pytest.fixture(autouse=True)

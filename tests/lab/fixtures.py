@@ -20,6 +20,7 @@ from tests.lab.clouds import Cloud
 from tests.lab.engine import Engine
 from tests.lab.google import Google
 from tests.lab.hosts import FORGOTTEN_AFTER, leading_here
+from tests.lab.postgres import Postgres
 from tests.lab.registry import (
     Account,
     BasicRegistry,
@@ -100,6 +101,12 @@ def tls_registry(lab_folder: Path) -> Iterator[TlsRegistry]:
 def open_registry(lab_folder: Path) -> Iterator[Registry]:
     with Registry(lab_folder / "open-registry") as registry:
         yield registry
+
+
+@pytest.fixture(scope="session")
+def postgres(lab_folder: Path) -> Iterator[Postgres]:
+    with Postgres(lab_folder / "postgres") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

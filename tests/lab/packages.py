@@ -14,11 +14,14 @@ PROGRAMS = {
     "docker.io": ["dockerd", "containerd", "docker"],
     "openssh-client": ["ssh", "ssh-keygen"],
     "openssh-server": ["sshd"],
+    "postgresql": ["initdb", "postgres"],
     "procps": ["ps"],
     "redis-server": ["redis-server"],
 }
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 APT_TIMEOUT = 900
+# Debian keeps the programs of each version of a PostgreSQL server apart, and puts them on no PATH.
+VERSIONED = Path("/usr/lib/postgresql")
 
 
 def missing_packages() -> list[str]:
@@ -31,7 +34,8 @@ def is_usable(program: str) -> bool:
 
 
 def find(program: str) -> Path | None:
-    path = shutil.which(program, path=SEARCH_PATH)
+    versions = map(str, sorted(VERSIONED.glob("*/bin"), reverse=True))
+    path = shutil.which(program, path=os.pathsep.join([*versions, SEARCH_PATH]))
     return Path(path) if path else None
 
 

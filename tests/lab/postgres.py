@@ -1,0 +1,76 @@
+"""PostgreSQL, which no root may run: as nobody, on a socket in its own folder, and on no network."""
+
+import contextlib
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.lab.daemons import Daemon
+from tests.lab.packages import find
+
+AS_NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+# Everybody is trusted, but for one who has to know a password.
+CALLERS = "local all locked scram-sha-256\nlocal all all trust\n"
+OWNER = "postgres"
+
+
+class Postgres(Daemon):
+    def __init__(self, folder: Path) -> None:
+        super().__init__("postgres", folder)
+        self.data = folder / "data"
+        self.sockets = folder / "sockets"
+
+    def command(self) -> Sequence[str]:
+        if not self.data.exists():
+            self._prepare()
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.sockets),
+            "fsync": "off",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return [*AS_NOBODY, str(find("postgres")), "-D", str(self.data), *options]
+
+    def _prepare(self) -> None:
+        for folder in (self.data, self.sockets):
+            folder.mkdir(mode=0o700 if folder == self.data else 0o755)
+            shutil.chown(folder, "nobody", "nogroup")
+        initdb = [str(find("initdb")), "--pgdata", str(self.data), "--username", OWNER, "--auth=trust", "--no-sync"]
+        subprocess.run([*AS_NOBODY, *initdb, "--encoding=UTF8", "--locale=C"], check=True, capture_output=True, cwd="/")
+        (self.data / "pg_hba.conf").write_text(CALLERS)
+
+    def is_ready(self) -> bool:
+        try:
+            with self.connected():
+                return True
+        except psycopg.OperationalError:
+            return False
+
+    def url(self, database: str = "postgres", *, user: str = OWNER, password: str = "") -> str:
+        secret = f":{password}" if password else ""
+        return f"postgresql://{user}{secret}@/{database}?host={self.sockets}"
+
+    @contextlib.contextmanager
+    def connected(self, database: str = "postgres") -> Iterator[psycopg.Connection[Any]]:
+        connection = psycopg.connect(self.url(database), autocommit=True)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    @contextlib.contextmanager
+    def database(self, name: str) -> Iterator[str]:
+        """An empty database for one test; its name."""
+        self._say(f'CREATE DATABASE "{name}"')
+        try:
+            yield name
+        finally:
+            self._say(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def _say(self, statement: str) -> None:
+        with self.connected() as connection:
+            connection.execute(statement)
