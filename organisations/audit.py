@@ -37,6 +37,7 @@ EVENTS = (
     "discarded new credentials",
     "ended a webhook",
     "ended all sessions",
+    "exported the secrets",
     "gave up logging out",
     "kept the old credentials",
     "let unsigned calls in",

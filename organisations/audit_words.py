@@ -61,6 +61,7 @@ EVENT_WORDS = {
     "confirmed the host key": "confirmed the host key of",
     "discarded new credentials": "discarded new credentials for",
     "ended a webhook": "ended the webhook of",
+    "exported the secrets": "exported the secrets of",
     "kept the old credentials": "kept the old credentials of",
     "let unsigned calls in": "let unsigned calls in to the webhook of",
     "logged in anew": "had the logins made anew of",

@@ -30,7 +30,7 @@ def body_of(organisation: Organisation) -> dict[str, Any]:
         "product": PRODUCT,
         "format": FORMAT,
         "organisation": {"name": organisation.name, "slug": organisation.slug},
-        "ssh_keys": [{"name": key.name, "public_key": key.public_key} for key in _keys(organisation)],
+        "ssh_keys": [_key(key) for key in _keys(organisation)],
         "servers": [_server(server) for server in Server.objects.of(organisation).select_related("ssh_key")],
         "registries": [_registry(registry) for registry in _registries(organisation)],
         "projects": [_project(project) for project in Project.objects.of(organisation)],
@@ -63,9 +63,14 @@ def _registries(organisation: Organisation) -> Iterable[Registry]:
     return Registry.objects.of(organisation).select_related("server")
 
 
+def _key(key: SSHKey) -> dict[str, Any]:
+    return {"name": key.name, "description": key.description, "public_key": key.public_key}
+
+
 def _server(server: Server) -> dict[str, Any]:
     return {
         "name": server.name,
+        "description": server.description,
         "host": server.host,
         "port": server.port,
         "user": server.user,

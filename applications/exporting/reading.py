@@ -52,7 +52,8 @@ def _found_in(body: Mapping[str, Any], secrets: Mapping[str, str]) -> Found:
     for row in body["ssh_keys"]:
         name = _text(row, "name")
         private = secrets.get(place("ssh_keys", name, "private_key"), "")
-        found.keys[name] = FoundKey(name, private, _text(row, "public_key"), missing=NOT_IN_IT)
+        about = _text(row, "description")
+        found.keys[name] = FoundKey(name, private, _text(row, "public_key"), missing=NOT_IN_IT, description=about)
     for row in body["servers"]:
         found.servers[_text(row, "name")] = _server(row)
     for row in body["registries"]:
@@ -75,6 +76,7 @@ def _server(row: Mapping[str, Any]) -> FoundServer:
         user=_text(row, "user"),
         key=_text(row, "ssh_key"),
         notes=(f"Its host key was {fingerprint}: compare.",) if fingerprint else (),
+        description=_text(row, "description"),
     )
 
 

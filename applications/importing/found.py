@@ -18,6 +18,7 @@ class FoundKey:
     private_key: str = field(repr=False)
     public_key: str = ""
     missing: str = "Its private half is not in what was read."
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class FoundServer:
     user: str
     key: str
     notes: tuple[str, ...] = ()
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from servers.forms import ServerForm, SSHKeyForm
 from servers.models import Server, SSHKey
 
 MOST_PORT = 65535
+LONGEST_DESCRIPTION = 300
 
 
 def import_key(found: FoundKey, *, organisation: Organisation, report: Report) -> SSHKey | None:
@@ -26,7 +27,12 @@ def import_key(found: FoundKey, *, organisation: Organisation, report: Report) -
     if pair is None:
         report.left_out(Thing.KEY, found.name, found.missing)
         return None
-    data = {"name": found.name, "source": SSHKeyForm.Source.PASTE, "private_key": found.private_key}
+    data = {
+        "name": found.name,
+        "description": found.description[:LONGEST_DESCRIPTION],
+        "source": SSHKeyForm.Source.PASTE,
+        "private_key": found.private_key,
+    }
     form = SSHKeyForm(data, instance=SSHKey(), organisation=organisation)
     if not form.is_valid():
         report.left_out(Thing.KEY, found.name, sentences_of(form, but="private_key"))  # nobody has to paste it again
@@ -51,7 +57,14 @@ def import_server(
         why = "Its SSH key is left out." if found.key else "It has no SSH key. Choose one for it, or add it by hand."
         report.left_out(Thing.SERVER, found.name, why)
         return None
-    data = {"name": found.name, "host": found.host, "port": found.port, "user": found.user, "ssh_key": key.pk}
+    data = {
+        "name": found.name,
+        "description": found.description[:LONGEST_DESCRIPTION],
+        "host": found.host,
+        "port": found.port,
+        "user": found.user,
+        "ssh_key": key.pk,
+    }
     form = ServerForm(data, instance=Server(), organisation=organisation)
     if not form.is_valid():
         report.left_out(Thing.SERVER, found.name, sentences_of(form))

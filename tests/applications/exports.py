@@ -13,7 +13,7 @@ from applications.models import Application, Project
 from organisations.models import Membership, Organisation, Role, User
 from registries.models import Registry
 from servers import keys
-from servers.models import SSHKey
+from servers.models import Server, SSHKey
 from tests.applications.rows import make_application
 from tests.importing import PAIR, Said, run
 from tests.registries.rows import make_registry
@@ -46,6 +46,7 @@ def acme(organisation: Organisation, alice: User) -> Organisation:
     """An organisation with one of everything."""
     key = make_key(organisation, "deploy", PAIR)
     server = make_server(organisation, "web-1", host="2001:db8::5", port=2222, ssh_key=key, host_key=HOST_KEY)
+    Server.objects.filter(pk=server.pk).update(description="In the cellar")
     ghcr = make_registry(
         organisation,
         alice,

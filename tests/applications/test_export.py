@@ -38,10 +38,11 @@ def test_an_export_has_everything_but_secrets(acme: Organisation) -> None:
     document = json.loads(text)
     assert [secret for secret in (*SECRETS, ACCESS_KEY, "PRIVATE KEY") if secret in text] == []
     assert (document["product"], document["format"]) == ("dokreg", 1)
-    assert document["ssh_keys"] == [{"name": "deploy", "public_key": PAIR.public}]
+    assert document["ssh_keys"] == [{"name": "deploy", "description": "", "public_key": PAIR.public}]
     (server,) = document["servers"]
     assert server.pop("host_key_fingerprint").startswith("SHA256:")
-    assert server == {"name": "web-1", "host": "2001:db8::5", "port": 2222, "user": "deploy", "ssh_key": "deploy"}
+    address = {"host": "2001:db8::5", "port": 2222, "user": "deploy", "ssh_key": "deploy"}
+    assert server == {"name": "web-1", "description": "In the cellar"} | address
     assert [registry["name"] for registry in document["registries"]] == ["ECR", "GHCR / of Acme"]
     assert document["registries"][0]["account"]["access_key_id"] == "AKIAIOSFODNN7EXAMPLE"
     empty, shop = document["projects"]

@@ -67,10 +67,12 @@ class Dokploy:
         return {"organizationId": self.organization_id} | columns
 
     def add_key(self, name: str, private: str, public: str = "", **columns: Any) -> str:
-        return self.add("ssh-key", "sshKeyId", name=name, privateKey=private, publicKey=public, **self._owned(columns))
+        usual = {"description": None, "privateKey": private, "publicKey": public}
+        return self.add("ssh-key", "sshKeyId", name=name, **usual | self._owned(columns))
 
     def add_server(self, name: str, key: str | None, **columns: Any) -> str:
         usual = {
+            "description": None,
             "ipAddress": "10.0.0.5",
             "port": 22,
             "username": "root",

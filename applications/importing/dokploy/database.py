@@ -83,7 +83,7 @@ def _read_all(cursor: _Cursor, wanted: str) -> Dokploy:
     here = {"environmentId": [environment.id for environment in environments]}
     return Dokploy(
         organization=str(found["name"]),
-        keys=[Key.of(row) for row in _rows(cursor, "ssh-key", ("sshKeyId", "name", "privateKey", "publicKey"), own)],
+        keys=[Key.of(row) for row in _rows(cursor, "ssh-key", _KEY, own)],
         servers=[Server.of(row) for row in _rows(cursor, "server", _SERVER, own)],
         registries=[Registry.of(row) for row in _rows(cursor, "registry", _REGISTRY, own)],
         projects=projects,
@@ -97,7 +97,8 @@ def _read_all(cursor: _Cursor, wanted: str) -> Dokploy:
     )
 
 
-_SERVER = ("serverId", "name", "ipAddress", "port", "username", "serverType", "sshKeyId")
+_KEY = ("sshKeyId", "name", "description", "privateKey", "publicKey")
+_SERVER = ("serverId", "name", "description", "ipAddress", "port", "username", "serverType", "sshKeyId")
 _REGISTRY = ("registryId", "registryName", "registryUrl", "username", "password", "imagePrefix")
 
 

@@ -32,7 +32,9 @@ def found_in(dokploy: Dokploy, *, opener: Opener, own_host: FoundServer | None =
     """Everything of it in dokreg's words. `own_host`: the server that Dokploy's own host is in dokreg already."""
     found = Found()
     for key in sorted(dokploy.keys, key=lambda key: (key.name, key.id)):
-        found.keys[key.id] = FoundKey(key.name, key.private_key, key.public_key, missing=NO_PRIVATE_HALF)
+        found.keys[key.id] = FoundKey(
+            key.name, key.private_key, key.public_key, missing=NO_PRIVATE_HALF, description=key.description
+        )
     _take_servers(found, dokploy, own_host)
     for registry in sorted(dokploy.registries, key=lambda registry: (registry.name, registry.id)):
         found.registries[registry.id] = FoundRegistry(
@@ -49,7 +51,9 @@ def _take_servers(found: Found, dokploy: Dokploy, own_host: FoundServer | None) 
         if server.type == BUILD:
             found.left_out.append(LeftOut(Thing.SERVER, server.name, BUILD_SERVER))
         else:
-            found.servers[server.id] = FoundServer(server.name, server.host, server.port, server.user, server.key_id)
+            found.servers[server.id] = FoundServer(
+                server.name, server.host, server.port, server.user, server.key_id, description=server.description
+            )
 
 
 class _Applications:

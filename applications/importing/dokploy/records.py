@@ -43,10 +43,17 @@ class Key:
     name: str
     private_key: str = field(repr=False)
     public_key: str
+    description: str = ""
 
     @classmethod
     def of(cls, row: Row) -> Self:
-        return cls(text(row, "sshKeyId"), text(row, "name"), text(row, "privateKey"), text(row, "publicKey"))
+        return cls(
+            id=text(row, "sshKeyId"),
+            name=text(row, "name"),
+            private_key=text(row, "privateKey"),
+            public_key=text(row, "publicKey"),
+            description=optional(row, "description"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,7 @@ class Server:
     user: str
     type: str
     key_id: str
+    description: str = ""
 
     @classmethod
     def of(cls, row: Row) -> Self:
@@ -69,6 +77,7 @@ class Server:
             user=text(row, "username"),
             type=text(row, "serverType"),
             key_id=optional(row, "sshKeyId"),
+            description=optional(row, "description"),
         )
 
 
@@ -203,7 +212,7 @@ class Dokploy:
 
 # The columns of an application that are about its container.
 SETTINGS = (
-    "command", "args", "replicas", "memoryLimit", "memoryReservation", "cpuLimit", "cpuReservation",
+    "description", "command", "args", "replicas", "memoryLimit", "memoryReservation", "cpuLimit", "cpuReservation",
     "healthCheckSwarm", "restartPolicySwarm", "placementSwarm", "updateConfigSwarm", "rollbackConfigSwarm",
     "modeSwarm", "labelsSwarm", "networkSwarm", "stopGracePeriodSwarm", "endpointSpecSwarm", "ulimitsSwarm",
     "networkIds", "detachDokployNetwork",

@@ -22,6 +22,7 @@ _MEBIBYTE = 1024 * 1024
 _LEAST_CPUS = Decimal("0.01")
 _LONGEST_STOP = 300
 _MOST_NAMED = 5
+_LONGEST_DESCRIPTION = 300
 # Where everything of Dokploy finds each other, Traefik included; every server that it has set up has it.
 NETWORK = "dokploy-network"
 _NETWORK_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
@@ -48,6 +49,8 @@ class Settings:
 def settings_of(application: Application) -> Settings:
     """Everything but the image, the server, the registry and the environment."""
     found, row = Settings(), application.settings
+    if row.get("description"):
+        found.fields["description"] = str(row["description"])[:_LONGEST_DESCRIPTION]
     _take_name(found, application)
     _take_ports(found, application)
     _take_mounts(found, application)

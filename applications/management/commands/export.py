@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from applications.exporting import document, passphrases, sealing
 from applications.exporting.reading import SECTION
 from dokreg.encryption import SecretUnreadable
+from organisations import audit
 from organisations.models import Organisation
 
 
@@ -43,6 +44,8 @@ class Command(BaseCommand):
         if options["with_secrets"]:
             exported[SECTION] = _sealed(organisation, exported)
         text = json.dumps(exported, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        if options["with_secrets"]:
+            audit.record("exported the secrets", organisation, actor=None)
         if path is None:
             self.stdout.write(text, ending="")
             return
