@@ -11,7 +11,7 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.lab.packages
-	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory lint $(VENV)/.installed-clients
 	$(BIN)/python -m tests.shards
 
 lint: $(VENV)/.installed-dev
@@ -42,9 +42,17 @@ $(VENV)/.installed-dev: requirements-dev.lock | $(VENV)/bin/python
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
 	@touch $(VENV)/.installed $@
 
+# Clients of the API that others wrote. npm is among the packages of the lab: `make test` installs those first.
+$(VENV)/.installed-clients: tests/clients/package.json tests/clients/package-lock.json | $(VENV)/bin/python
+	@mkdir -p $(VENV)/clients
+	@cp $^ $(VENV)/clients
+	@cd $(VENV)/clients && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
+	@touch $@
+
 lock: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+	cd tests/clients && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -10,7 +10,8 @@ urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("admin/", admin.site.urls),
     path("api/docs", views.api_docs, name="api_docs"),
-    re_path(r"^api/(?P<path>.*)$", views.api, name="api"),
+    # Clients whose base URL ends with a slash write two.
+    re_path(r"^(?:/*)api/(?P<path>.*)$", views.api, name="api"),
     re_path(r"^webhooks/(?P<key>[^/]+)/?$", webhook_in, name="webhook"),
     path("", include("organisations.account_urls")),
     path("<slug:organisation>/settings/", include("servers.urls")),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 # What starts whole dokregs and waits for them; the rest is the other half.
-FIRST = ("browser", "dokreg", "faults")
+FIRST = ("browser", "clients", "dokreg", "faults")
 NAMESPACES = ["unshare", "--mount", "--net", "--propagation", "private"]
 # In the new namespaces: $1 is a folder of this process's own, the words after it are the command.
 ENTER = """

@@ -12,6 +12,8 @@ PROGRAMS = {
     "curl": ["curl"],
     "docker-registry": ["docker-registry"],
     "docker.io": ["dockerd", "containerd", "docker"],
+    "nodejs": ["node"],
+    "npm": ["npm"],
     "openssh-client": ["ssh", "ssh-keygen"],
     "openssh-server": ["sshd"],
     "postgresql": ["initdb", "postgres"],
