@@ -1,4 +1,4 @@
-"""Runs the tests as two processes side by side: most of them wait for real programs, and seldom for the processor.
+"""Runs the tests as several processes side by side: most of them wait for real programs more than for the processor.
 
 Each has a machine of its own as far as the lab can tell: a network with nothing but its loopback, and its own /tmp,
 /var/tmp, /dev/shm and /etc/hosts. So tests that look for what was left behind see what their own process left. Where
@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# What starts whole dokregs and waits for them; the rest is the other half.
-FIRST = ("browser", "clients", "dokreg", "faults")
+# Folders whose tests run in one process, so that each takes about as long; what is named nowhere runs in the last.
+GROUPS = (("browser", "dokreg"), ("clients", "faults"), ("api", "applications", "servers"))
 NAMESPACES = ["unshare", "--mount", "--net", "--propagation", "private"]
 # In the new namespaces: $1 is a folder of this process's own, the words after it are the command.
 ENTER = """
@@ -33,7 +33,7 @@ exec "$@"
 def main(arguments: list[str]) -> int:
     """The exit status for all of them: the first that is not 0."""
     if not _can_have_namespaces():
-        sys.stdout.write("Two test processes side by side need root and namespaces; this is one.\n")
+        sys.stdout.write("Test processes side by side need root and namespaces; this is one.\n")
         return subprocess.run(_pytest(arguments), cwd=ROOT).returncode
     folder = Path(tempfile.mkdtemp(prefix="dokreg-tests-", dir="/var/tmp"))
     try:
@@ -42,12 +42,13 @@ def main(arguments: list[str]) -> int:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def halves() -> list[list[str]]:
+def groups() -> list[list[str]]:
     """The folders of each process; every folder with tests is in one of them."""
     found = sorted({path.relative_to(ROOT).parts[1] for path in ROOT.glob("tests/*/test_*.py")})
     alone = sorted(path.name for path in ROOT.glob("tests/test_*.py"))
-    first = [name for name in found if name in FIRST]
-    return [_paths(first), _paths([name for name in found if name not in FIRST] + alone)]
+    named = [[name for name in found if name in group] for group in GROUPS]
+    rest = [name for name in found if not any(name in group for group in GROUPS)]
+    return [_paths(names) for names in (*named, rest + alone)]
 
 
 def _paths(names: list[str]) -> list[str]:
@@ -56,7 +57,7 @@ def _paths(names: list[str]) -> list[str]:
 
 def _run_all(folder: Path, arguments: list[str]) -> int:
     started = []
-    for number, paths in enumerate(halves()):
+    for number, paths in enumerate(groups()):
         own, log = folder / str(number), folder / f"log-{number}"
         own.mkdir(mode=0o755)
         command = [*NAMESPACES, "sh", "-c", ENTER, "sh", str(own), *_pytest([*arguments, *paths])]

@@ -31,6 +31,18 @@ def show_is_cloud(_caller: Caller, _values: Schema) -> bool:
     return False
 
 
+@query("gitProvider.getAll", answers=list[dict[str, Any]], answer_example=[])
+def show_git_providers(_caller: Caller, _values: Schema) -> list[dict[str, Any]]:
+    """Say that there are none: dokreg builds no images. Clients ask before they list anything."""
+    return []
+
+
+@query("destination.all", answers=list[dict[str, Any]], answer_example=[])
+def show_destinations(_caller: Caller, _values: Schema) -> list[dict[str, Any]]:
+    """Say that there are none: dokreg backs nothing up. Clients ask before they list anything."""
+    return []
+
+
 @query("settings.getOpenApiDocument", answers=dict[str, Any], answer_example={"openapi": "3.1.0"})
 def show_document(_caller: Caller, _values: Schema) -> dict[str, Any]:
     """Describe every procedure, for programs: an OpenAPI document."""

@@ -21,7 +21,7 @@ CURL = "curl --header @dokreg-key"
 DEEPEST = 4
 ORDER = (
     "registry", "server", "sshKey", "project", "environment", "application", "deployment", "user", "organization",
-    "settings",
+    "settings", "gitProvider", "destination",
 )  # fmt: skip
 
 

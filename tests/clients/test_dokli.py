@@ -20,6 +20,11 @@ def test_it_keeps_the_document_that_its_commands_are_made_of(dokli: Dokli) -> No
     assert "/registry.testRegistryById" in document["paths"]
 
 
+def test_it_lists_what_there_is(dokli: Dokli) -> None:
+    listed = dokli.run("ls", CONNECTION)
+    assert (listed.returncode, listed.stderr) == (0, "")
+
+
 def test_there_is_a_second_slash_in_every_path(new_site: NewSite, dokli: Dokli) -> None:
     document = json.dumps(dokli.ask("settings.getOpenApiDocument"))
     with HttpImpostor(lambda request: Answer(200, document if "OpenApi" in request.path else "[]")) as listener:
