@@ -140,7 +140,7 @@ def show_caller(caller: Caller, _values: Schema) -> MemberRecord:
             first_name=user.first_name,
             last_name=user.last_name,
             email=user.email,
-            api_keys=[_record(key) for key in ApiKey.objects.filter(membership=caller.membership)],
+            api_keys=[_record(key) for key in api_keys.within_reach(caller.api_key, of=caller.membership)],
         ),
     )
 
@@ -151,7 +151,7 @@ def show_caller(caller: Caller, _values: Schema) -> MemberRecord:
 def create_key(caller: Caller, values: NewKey) -> NewKeyRecord:
     """Make another API key of the caller's.
 
-    It may do no more than the key with which it is asked for, and lives no longer.
+    It may do no more than the key with which it is asked for, lives no longer, and is revoked with that one.
     """
     if unknown := frozenset(values.permissions or ()) - permissions.ALL:
         raise invalid({"permissions": [f"There are no such permissions: {', '.join(sorted(unknown))}."]})
@@ -176,8 +176,12 @@ def create_key(caller: Caller, values: NewKey) -> NewKeyRecord:
 @mutation("user.deleteApiKey", takes=ApiKeyId, answers=Literal[True], answer_example=True,
           example={"apiKeyId": KEY_ID})  # fmt: skip
 def delete_key(caller: Caller, values: ApiKeyId) -> bool:
-    """Revoke an API key of the caller's, from this moment."""
-    key = ApiKey.objects.filter(membership=caller.membership, pk=values.api_key_id, revoked_at=None).first()
+    """Revoke an API key of the caller's, from this moment, and every key that was made with it.
+
+    A key that is limited reaches itself and those that were made with it.
+    """
+    within_reach = api_keys.within_reach(caller.api_key, of=caller.membership)
+    key = within_reach.filter(pk=values.api_key_id, revoked_at=None).first()
     if key is None:
         raise not_found("API key")
     api_keys.revoke(key, by=caller.user)

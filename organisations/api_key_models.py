@@ -53,6 +53,15 @@ class ApiKey(OwnedByOrganisation):
         validators=[validate_permissions],
         help_text="What it is limited to; empty: whatever its member may do.",
     )
+    made_with = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="made",
+        help_text="The key with which it was asked for; it is revoked with that one.",
+    )
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: it does not expire.")
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_from = models.GenericIPAddressField(null=True, blank=True, editable=False)

@@ -5,6 +5,7 @@ import hashlib
 import secrets
 import shlex
 import string
+from collections.abc import Iterator
 
 from django.conf import settings
 from django.db import transaction
@@ -41,11 +42,12 @@ def make(
     """A new key of a member, and its 64 letters, which cannot be had again.
 
     `limits` are the permissions that it is limited to, None for whatever its member may do. `by` is the key with which
-    it was asked for: the new one then goes no further than that one, and lives no longer. `key_id` is the id of its
-    row, of somebody who must not make it twice.
+    it was asked for: the new one then goes no further than that one, lives no longer, and is revoked with it. `key_id`
+    is the id of its row, of somebody who must not make it twice.
 
-    Raises NotAllowed for permissions that whoever asks does not have, for an end that is past, and for one key too
-    many; AlreadyMade if there is a key with this id; ValidationError for a name that is empty or too long.
+    Raises NotAllowed for permissions that whoever asks does not have, for an end that is past, for one key too many,
+    and where `by` works no more; AlreadyMade if there is a key with this id; ValidationError for a name that is empty
+    or too long.
     """
     asked = limits
     if by is not None and by.permissions is not None:
@@ -66,10 +68,13 @@ def make(
         key_hash=hash_of(text),
         permissions=None if limits is None else sorted(limits & permissions.ALL),
         expires_at=expires_at,
+        made_with=by,
     )
-    key.clean_fields(exclude={"organisation", "membership"})
+    key.clean_fields(exclude={"organisation", "membership", "made_with"})
     with transaction.atomic():
         _lock(membership)
+        if by is not None and not ApiKey.objects.active().filter(pk=by.pk).exists():
+            raise NotAllowed("The key with which you ask works no more.")
         if ApiKey.objects.filter(pk=key.pk).exists():
             raise AlreadyMade
         _check_room(membership)
@@ -134,17 +139,44 @@ def note_use(key: ApiKey, *, address: str) -> None:
 
 
 def revoke(key: ApiKey, *, by: User | None = None) -> bool:
-    """Let a key work no more, from this moment; its row stays, to tell whoever still uses it.
+    """Let a key work no more, from this moment, and with it every key that was made with it.
 
-    `by` is who wants it, where that is a person. False if it was revoked before: then nothing changes.
+    Their rows stay, to tell whoever still uses them. `by` is who wants it, where that is a person. False if it was
+    revoked before: then nothing changes.
     """
     with transaction.atomic():
-        row = ApiKey.objects.select_for_update().filter(pk=key.pk, revoked_at=None).first()
-        if row is not None:
-            row.revoked_at, row.revoked_by = timezone.now(), by
-            row.save(update_fields=["revoked_at", "revoked_by"])
+        _lock(key.membership)  # none is made with it meanwhile
+        revoked = [_revoke_one(found, by) for found in _with_all_made(key)]
     key.refresh_from_db(fields=["revoked_at", "revoked_by"])
+    return revoked[0]
+
+
+def _with_all_made(key: ApiKey) -> Iterator[ApiKey]:
+    """A key, and all that were made with it, with those, and so on."""
+    waiting = [key]
+    while waiting:
+        found = waiting.pop(0)
+        yield found
+        waiting += ApiKey.objects.filter(made_with=found)
+
+
+def _revoke_one(key: ApiKey, by: User | None) -> bool:
+    row = ApiKey.objects.select_for_update(of=("self",)).filter(pk=key.pk, revoked_at=None).first()
+    if row is not None:
+        row.revoked_at, row.revoked_by = timezone.now(), by
+        row.save(update_fields=["revoked_at", "revoked_by"])
     return row is not None
+
+
+def within_reach(key: ApiKey | None, *, of: Membership) -> QuerySet[ApiKey]:
+    """The keys that a program may see and revoke: with a limited key itself and what was made with it.
+
+    None is a person's session, which reaches all of the member's, as does a key without limits.
+    """
+    rows = ApiKey.objects.filter(membership=of)
+    if key is None or key.permissions is None:
+        return rows
+    return rows.filter(pk__in=[found.pk for found in _with_all_made(key)])
 
 
 def keys_of(membership: Membership) -> QuerySet[ApiKey]:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, Any, TypeVar
 
+from django.forms import BaseForm
 from pydantic import BaseModel, ConfigDict, PlainSerializer, SecretStr, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from dokreg import permissions
 from organisations.api_key_models import ApiKey
+from organisations.members import in_words
 from organisations.models import Membership, Organisation, User
 
 
@@ -68,6 +70,12 @@ def invalid(fields: Mapping[str, Sequence[str]]) -> Refusal:
     """Input that does not do: what is wrong, by field; "" for what is about no single one."""
     issues = [Issue((name,) if name else (), text) for name, texts in fields.items() for text in texts]
     return Refusal(Code.BAD_REQUEST, "Input validation failed", issues=issues)
+
+
+def refused_form(form: BaseForm, names: Mapping[str, str], *, but: str = "") -> Refusal:
+    """What a form does not take, by the fields' names on the wire; `but` is a sentence for the form's page alone."""
+    wrong = {names.get(name, name): [str(text) for text in texts if text != but] for name, texts in form.errors.items()}
+    return invalid(wrong)
 
 
 def not_found(thing: str) -> Refusal:
@@ -124,6 +132,32 @@ class Caller:
         """`permission in caller`; raises UnknownPermission for a mistyped name."""
         permissions.check_known([permission])
         return permission in self.granted
+
+    def check(self, *names: str, purpose: str = "") -> None:
+        """Raise Refusal unless the caller has one of these permissions."""
+        if not any(name in self for name in names):
+            raise missing_permission(*names, purpose=purpose)
+
+    def may_still(self, *names: str) -> bool:
+        """Whether the caller has one of these permissions by now: a call may wait for minutes."""
+        rows = Membership.objects.select_related("user").filter(pk=self.membership.pk, user__is_active=True)
+        membership = rows.first()
+        granted = membership.granted if membership is not None else frozenset()
+        if self.api_key is not None:
+            key = ApiKey.objects.filter(pk=self.api_key.pk).first()
+            granted &= key.limits if key is not None and key.state == ApiKey.State.ACTIVE else frozenset()
+        return not granted.isdisjoint(names)
+
+    def check_still(self, *names: str) -> None:
+        """Raise Refusal if the caller has lost these permissions, or the key, since the call began."""
+        if not self.may_still(*names):
+            raise Refusal(Code.UNAUTHORIZED, "You lost the permission for this meanwhile. Nothing is saved.")
+
+
+def missing_permission(*names: str, purpose: str = "") -> Refusal:
+    """The caller needs one of these permissions, which `purpose` says what for: “to choose a registry”."""
+    words = " or ".join(in_words([name]) for name in names)
+    return Refusal(Code.UNAUTHORIZED, f"You need the permission “{words}”{f' {purpose}' if purpose else ''}.")
 
 
 Implementation = Callable[[Caller, Any], Any]

@@ -17,18 +17,20 @@ from organisations.procedures import (
     mutation,
     not_found,
     query,
+    refused_form,
     revealed,
 )
-from registries import kinds, proving, references, saving
+from registries import kinds, proving, pullers, references, saving
 from registries.forms import ACCOUNT, AS_IT_IS, DraftTestForm, RegistryForm
+from registries.kinds.generic import Generic
 from registries.models import Registry
-from servers.api import busy, server_named
+from servers.api import server_named
 from servers.models import Server
-from servers.watching import TooManyWait
 
 Outcome = TypeVar("Outcome")
 VIEW, ADD = "registries.view_registry", "registries.add_registry"
 CHANGE, DELETE = "registries.change_registry", "registries.delete_registry"
+CHANGE_APPLICATION = "applications.change_application"
 # A form's field as it is called on the wire.
 ON_THE_WIRE = {
     "name": "registryName",
@@ -188,8 +190,10 @@ def create(caller: Caller, values: NewRegistry) -> SavedRegistry:
     """
     server = server_named(caller, values.server_id)
     form = _new_form(caller, values, server, RegistryForm)
-    proof = _save(caller, form)
-    notices = [*form.warnings, *([f"It is saved untested. {proof.reservation}"] if proof.reservation else [])]
+    wish = _wish(caller, form, before={}, permission=ADD)
+    proof = _proven(lambda: proving.add_proven(wish=wish, by=caller.user))
+    untested = f"It is saved untested. {proof.reservation}" if proof.reservation else ""
+    notices = [*form.warnings, *filter(None, [untested, proof.warning])]
     return SavedRegistry.model_construct(**dict(_shown(caller, form.instance.pk)), notices=notices)
 
 
@@ -203,27 +207,10 @@ def update(caller: Caller, values: ChangedRegistry) -> bool:
     goes to no other host.
     """
     registry = _row(caller, values.registry_id)
-    server = server_named(caller, values.server_id) if "server_id" in values.given else registry.server
-    data = {
-        "name": values.registry_name if values.registry_name is not None else registry.name,
-        "url": registry.url if values.registry_url is None else values.registry_url,
-        "username": registry.username if values.username is None else values.username,
-        "password": revealed(values.password),
-        "image_prefix": (values.image_prefix or "") if "image_prefix" in values.given else registry.image_prefix,
-        "server": server.pk if server else "",
-        "secret_ends_on": registry.secret_ends_on.isoformat() if registry.secret_ends_on else "",
-    }
-    host = references.normalise_host(data["url"])
-    kind = registry.provider
-    if host == registry.url:
-        data |= {"method": registry.method or AS_IT_IS} | _account(registry.account)
-    else:
-        kind = kinds.for_host(host)
-        registry.kind = kind.slug
-        data |= {"method": AS_IT_IS, "secret_ends_on": ""}
-    form = RegistryForm(as_posted(data), instance=registry, organisation=caller.organisation, kind=kind)
-    _check(form)
-    _save(caller, form)
+    before = proving.as_read(registry)
+    form = _edit_form(caller, registry, values)
+    wish = _wish(caller, form, before=before, permission=CHANGE)
+    _proven(lambda: proving.change_proven(wish=wish, by=caller.user))
     return True
 
 
@@ -234,9 +221,11 @@ def remove(caller: Caller, values: ToRemove) -> RegistryRecord:
 
     Refused while applications use it, unless `force`: they then pull the same images without an account.
     """
-    record = _shown(caller, values.registry_id)
+    record, registry = _shown(caller, values.registry_id), _row(caller, values.registry_id)
+    if values.force and pullers.of(registry):
+        caller.check(CHANGE_APPLICATION, purpose="to let applications pull without the registry")
     try:
-        saving.delete_registry(registry=_row(caller, values.registry_id), force=bool(values.force))
+        saving.delete_registry(registry=registry, force=bool(values.force))
     except StillUsed as error:
         raise Refusal(Code.CONFLICT, f"{error} Give those another registry first, or ask with force.") from error
     return record
@@ -365,9 +354,7 @@ def _account(account: Mapping[str, str]) -> dict[str, str]:
 
 def _check(form: RegistryForm) -> None:
     if not form.is_valid():
-        raise invalid(
-            {ON_THE_WIRE.get(name, name): [str(text) for text in texts] for name, texts in form.errors.items()}
-        )
+        raise refused_form(form, ON_THE_WIRE)
 
 
 def _check_image(registry: Registry, image: str) -> None:
@@ -377,17 +364,46 @@ def _check_image(registry: Registry, image: str) -> None:
         raise invalid({"image": [str(error)]}) from error
 
 
-def _save(caller: Caller, form: RegistryForm) -> proving.Proof:
-    wish = proving.Wish(
+def _edit_form(caller: Caller, registry: Registry, values: ChangedRegistry) -> RegistryForm:
+    """The page's own form with what stands in the row, and with what was sent; null leaves what is there."""
+    server = registry.server if values.server_id is None else server_named(caller, values.server_id)
+    password = revealed(values.password)
+    ends_on = registry.secret_ends_on.isoformat() if registry.secret_ends_on and not password else ""
+    data = {
+        "name": registry.name if values.registry_name is None else values.registry_name,
+        "url": registry.url if values.registry_url is None else values.registry_url,
+        "username": registry.username if values.username is None else values.username,
+        "password": password,
+        "image_prefix": (values.image_prefix or "") if "image_prefix" in values.given else registry.image_prefix,
+        "server": server.pk if server else "",
+        "secret_ends_on": ends_on,
+    }
+    kind = _kind_after(registry, references.normalise_host(data["url"]))
+    stays = kind.slug == registry.kind
+    registry.kind = kind.slug
+    data |= {"method": registry.method or AS_IT_IS} | _account(registry.account) if stays else {"method": AS_IT_IS}
+    form = RegistryForm(as_posted(data), instance=registry, organisation=caller.organisation, kind=kind)
+    _check(form)
+    return form
+
+
+def _kind_after(registry: Registry, host: str) -> kinds.Kind:
+    """The provider of a registry that gets this host: as before, unless the host is another provider's."""
+    if host == registry.url:
+        return registry.provider
+    told = kinds.for_host(host)
+    return registry.provider if told.slug == Generic.slug and not registry.provider.check_host(host) else told
+
+
+def _wish(caller: Caller, form: RegistryForm, *, before: dict[str, Any], permission: str) -> proving.Wish:
+    return proving.Wish(
         registry=form.save(commit=False),
         credentials=form.credentials,
         new_secret=form.new_secret,
+        before=before,
+        check=lambda: caller.check_still(permission),
         image=form.cleaned_data["image"],
     )
-    try:
-        return _proven(lambda: proving.save_proven(wish=wish, by=caller.user))
-    except saving.ChangedMeanwhile as error:
-        raise Refusal(Code.CONFLICT, str(error)) from error
 
 
 def _proven(prove: Callable[[], Outcome]) -> Outcome:
@@ -398,5 +414,5 @@ def _proven(prove: Callable[[], Outcome]) -> Outcome:
         raise Refusal(Code.BAD_REQUEST, str(error)) from error
     except proving.NotOver as error:
         raise Refusal(Code.GATEWAY_TIMEOUT, str(error)) from error
-    except TooManyWait as error:
-        raise busy() from error
+    except saving.ChangedMeanwhile as error:
+        raise Refusal(Code.CONFLICT, str(error)) from error

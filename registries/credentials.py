@@ -78,11 +78,12 @@ def stored(registry: Registry) -> Credentials:
 
 def staged(rotation: Rotation) -> Credentials:
     """The new credentials of a registry that are not switched to yet, opened; raises SecretUnreadable."""
-    method = rotation.registry.provider.method(rotation.method)
+    kind = rotation.kind or rotation.registry.kind
+    method = kinds.get(kind).method(rotation.method)
     if rotation.password is None and (method is None or method.needs_secret):
         raise SecretUnreadable(f"The secret of rotation {rotation.pk} is wiped.")
     return Credentials(
-        kind=rotation.registry.kind,
+        kind=kind,
         url=rotation.url,
         username=rotation.username,
         password=rotation.password.reveal() if rotation.password else "",

@@ -6,6 +6,7 @@ as well, and people see where it failed; the new ones are kept for an hour, to s
 
 import datetime as dt
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
@@ -15,7 +16,7 @@ from django.utils import timezone
 from dokreg.encryption import SecretUnreadable
 from organisations import audit
 from organisations.models import User
-from registries import batches, credentials, pullers, testing, tokens, verdicts
+from registries import batches, credentials, logins, pullers, testing, tokens, verdicts
 from registries.credentials import DockerLogin
 from registries.kinds.methods import Minted, MintFailed
 from registries.models import Login, Registry, RegistryTest, Rotation, TestBatch
@@ -56,10 +57,11 @@ def to_show(registry: Registry) -> Rotation | None:
     return found if found is not None and (found.is_under_way or found.state == State.KEPT) else None
 
 
-def stage(*, registry: Registry, by: User) -> Rotation:
+def stage(*, registry: Registry, by: User, also: Mapping[str, Any] | None = None) -> Rotation:
     """Stage the credentials that stand on a registry's instance, which is not saved with them.
 
-    Takes the place of a rotation that is under way, or waits for a decision. Raises SecretUnreadable.
+    `also` are columns that change with them, or not at all: of `name`, `image_prefix`, `server_id`. Takes the place of
+    a rotation that is under way, or waits for a decision. Raises SecretUnreadable.
     """
     password = registry.open_password()
     with transaction.atomic():
@@ -68,11 +70,13 @@ def stage(*, registry: Registry, by: User) -> Rotation:
             organisation=registry.organisation,
             registry=registry,
             asked_by=by,
+            kind=registry.kind,
             url=registry.url,
             username=registry.username,
             method=registry.method,
             account=registry.account,
             secret_ends_on=registry.secret_ends_on,
+            also=dict(also or {}),
         )
         rotation.password = password or None
         rotation.save()
@@ -154,6 +158,8 @@ def settle(rotation_id: str) -> None:
         untested = [server.name for server in servers if server.pk not in ended_as]
         if untested:
             _keep_old(rotation, verdicts.not_tested(servers=", ".join(untested)))
+        elif obstacle := _obstacle(rotation):
+            _keep_old(rotation, obstacle)
         elif all(ended_as[server.pk] == RegistryTest.State.PASSED for server in servers):
             with audit.acting(rotation.asked_by):
                 _switch(rotation, by=rotation.asked_by)
@@ -161,11 +167,25 @@ def settle(rotation_id: str) -> None:
             _keep_old(rotation, None)
 
 
+def _obstacle(rotation: Rotation) -> Verdict | None:
+    """What has become impossible meanwhile of what is to change with the credentials."""
+    name = rotation.also.get("name", rotation.registry.name)
+    others = Registry.objects.filter(organisation=rotation.organisation_id, name=name).exclude(pk=rotation.registry_id)
+    if others.exists():
+        return verdicts.name_taken(name=name)
+    server = rotation.also.get("server_id")
+    if server and not Server.objects.filter(pk=server).exists():
+        return verdicts.test_server_gone()
+    return None
+
+
 def switch_anyway(rotation: Rotation, *, by: User) -> bool:
     """Switch although not every server could log in; False if it cannot be any more."""
     with transaction.atomic():
         found = _locked(rotation.pk)
         if found is None or found.state != State.KEPT or found.expires_at is None or found.expires_at <= timezone.now():
+            return False
+        if _obstacle(found):
             return False
         _switch(found, by=by)
     return True
@@ -212,10 +232,10 @@ def _plan_tests(rotation: Rotation) -> None:
             batch=batch,
             server=server,
             server_name=server.name,
-            kind=rotation.registry.kind,
+            kind=rotation.kind or rotation.registry.kind,
             url=rotation.url,
             username=rotation.username,
-            image_prefix=rotation.registry.image_prefix,
+            image_prefix=rotation.also.get("image_prefix", rotation.registry.image_prefix),
             method=rotation.method,
             account=rotation.account,
             asked_by=rotation.asked_by,
@@ -253,13 +273,17 @@ def _locked(rotation_id: str) -> Rotation | None:
 def _switch(rotation: Rotation, *, by: User | None) -> None:
     registry, new = rotation.registry, credentials.staged(rotation)
     is_same_secret = _is_stored(registry, new.password)
-    registry.url, registry.username = new.url, new.username
+    registry.kind, registry.url, registry.username = new.kind, new.url, new.username
+    for name, value in rotation.also.items():
+        setattr(registry, name, value)
     registry.method, registry.account = rotation.method, rotation.account
     registry.secret_ends_on = rotation.secret_ends_on
     registry.password = new.password or None
     credentials.take(registry, secret_is_new=not is_same_secret)
     _take_token(registry, rotation)
-    registry.save(update_fields=credentials.COLUMNS)
+    registry.save(update_fields=[*credentials.COLUMNS, "kind", *(name.removesuffix("_id") for name in rotation.also)])
+    if "name" in rotation.also:
+        logins.rename(registry)
     Rotation.objects.filter(pk=rotation.pk).update(state=State.SWITCHED, finished_at=timezone.now(), **WIPED)
     testing.adopt(registry=registry, tests=list(rotation.tests.order_by("created_at")))
     unlike = rotation.tests.exclude(state=RegistryTest.State.PASSED).values_list("server_name", flat=True)

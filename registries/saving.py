@@ -9,18 +9,21 @@ from registries import alarms, credentials, logins, pullers, rotations, testing,
 from registries.models import DRAFT_LIFE, Draft, Registry, Rotation
 
 # What is no part of the credentials. Not the other columns of a row that a worker may be writing to at this moment.
-PLAIN_COLUMNS = ("kind", "name", "image_prefix", "server")
+PLAIN_COLUMNS = ("name", "image_prefix", "server")
 
 
 class ChangedMeanwhile(Exception):
     """Somebody deleted the registry since the form was opened, or moved it to another host or method."""
 
 
-def save_registry(*, registry: Registry, password: str | None, by: User) -> Rotation | None:
+def save_registry(
+    *, registry: Registry, password: str | None, by: User, all_or_nothing: bool = False
+) -> Rotation | None:
     """Save a registry; `password` is the new secret, or None to keep the stored one.
 
     New credentials of a registry that servers are logged in with are not saved but staged: the rotation answered is
-    tested on each of those servers first. Everything else is saved at once. Tests that the person made of exactly
+    tested on each of those servers first. Everything else is saved at once, or with `all_or_nothing` together with
+    them, if they are switched to. Tests that the person made of exactly
     these credentials count as the registry's from then on. Raises SecretUnreadable, ChangedMeanwhile.
     """
     with transaction.atomic():
@@ -43,15 +46,23 @@ def save_registry(*, registry: Registry, password: str | None, by: User) -> Rota
             _save_rest(registry, is_given_anew=password is not None, by=by)
             return None
         if before is not None and rotations.is_in_use(before):
+            if all_or_nothing:
+                return rotations.stage(registry=registry, by=by, also=_changed(registry, before))
             registry.save(update_fields=PLAIN_COLUMNS)
             logins.rename(registry)
             return rotations.stage(registry=registry, by=by)
         credentials.take(registry, secret_is_new=password is not None)
-        registry.save(update_fields=None if before is None else [*PLAIN_COLUMNS, *credentials.COLUMNS])
+        registry.save(update_fields=None if before is None else ["kind", *PLAIN_COLUMNS, *credentials.COLUMNS])
         testing.adopt_tests(registry=registry, by=by)
         rotations.end_all(registry)
         tokens.begin_with(registry)
     return None
+
+
+def _changed(registry: Registry, before: Registry) -> dict[str, str | None]:
+    """What is no part of the credentials and differs from what is stored."""
+    names = ("name", "image_prefix", "server_id")
+    return {name: getattr(registry, name) for name in names if getattr(registry, name) != getattr(before, name)}
 
 
 def _has_new_credentials(registry: Registry, before: Registry, password: str | None) -> bool:
@@ -66,7 +77,7 @@ def _save_rest(registry: Registry, *, is_given_anew: bool, by: User) -> None:
 
     Whoever gives the stored ones anew wants no others any more, and wants them tried again.
     """
-    columns = [*PLAIN_COLUMNS, "secret_ends_on"]
+    columns = ["kind", *PLAIN_COLUMNS, "secret_ends_on"]
     if is_given_anew:
         registry.secret_changed_at = timezone.now()
         columns.append("secret_changed_at")

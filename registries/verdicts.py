@@ -533,6 +533,28 @@ def not_tested(*, servers: str) -> Verdict:
     )
 
 
+def name_taken(*, name: str) -> Verdict:
+    """A registry was to be renamed with its new credentials, and another one has got the name meanwhile."""
+    return Verdict(
+        "name_taken",
+        f"Another registry is called “{name}” by now.",
+        "Choose another name, and enter the new credentials once more.",
+        permanent=True,
+        subject="dokreg",
+    )
+
+
+def test_server_gone() -> Verdict:
+    """A registry was to be tested on another server, which was deleted meanwhile."""
+    return Verdict(
+        "test_server_gone",
+        "The server on which it was to be tested from now on was deleted meanwhile.",
+        "Choose another one, and enter the new credentials once more.",
+        permanent=True,
+        subject="dokreg",
+    )
+
+
 def clean_output(text: str) -> str:
     """Docker's output without what is always there and says nothing about a failure.
 

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
+from django.db import transaction
 from pydantic import Field, SecretStr
 
-from organisations.deletion import StillUsed
 from organisations.forms import as_posted
 from organisations.procedures import (
     Caller,
@@ -16,13 +16,15 @@ from organisations.procedures import (
     mutation,
     not_found,
     query,
+    refused_form,
     revealed,
 )
 from servers import hosts, keys, testing, watching
-from servers.forms import ServerForm, SSHKeyForm
+from servers.forms import PASTE_AGAIN, ServerForm, SSHKeyForm
 from servers.models import Server, ServerTest, SSHKey
 
 DEADLINE_SECONDS = 70.0  # a little more than a test may take (servers.stages.TEST_DEADLINE)
+TRUST = "servers.trust_server"
 OWN_HOST = frozenset({"", "none"})
 ON_THE_WIRE = {
     "name": "name",
@@ -212,25 +214,34 @@ def create_server(caller: Caller, values: NewServer) -> ServerRecord:
         "user": values.username,
         "ssh_key": _key_named(caller, values.ssh_key_id),
     }
-    return _saved(caller, Server(), data, values.host_key)
+    host_key = _pinned(caller, values.host_key)
+    with watching.place(caller.organisation.pk):
+        server, test = _save(caller, Server(), data, host_key)
+        if test is not None and not host_key and TRUST in caller:
+            watching.wait_until_over(test, seconds=DEADLINE_SECONDS)
+            if caller.may_still(TRUST):
+                hosts.pin_at_first_contact(server=server, by=caller.user)
+    return _record(_server(caller, server.pk))
 
 
 @mutation("server.update", "servers.change_server", takes=ChangedServer, answers=ServerRecord,
           example={"serverId": EXAMPLE_ID} | EXAMPLE_INPUT, answer_example=EXAMPLE)  # fmt: skip
 def update_server(caller: Caller, values: ChangedServer) -> ServerRecord:
-    """Change a server. Another host or port has to show its host key again: it is pinned as when a server is added."""
+    """Change a server. For another host or port no host key is pinned, unless `hostKey` names it."""
     _refuse_builders(values.server_type)
-    server = _server(caller, values.server_id)
-    given = values.given
-    data = {
-        "name": values.name if values.name is not None else server.name,
-        "description": (values.description or "") if "description" in given else server.description,
-        "host": values.ip_address if values.ip_address is not None else server.host,
-        "port": str(values.port if values.port is not None else server.port),
-        "user": values.username if values.username is not None else server.user,
-        "ssh_key": _key_named(caller, values.ssh_key_id) if values.ssh_key_id else server.ssh_key_id,
-    }
-    return _saved(caller, server, data, values.host_key)
+    host_key = _pinned(caller, values.host_key)
+    with transaction.atomic():  # what others change at the same moment is not changed back
+        server = _server(caller, values.server_id, locked=True)
+        data = {
+            "name": values.name if values.name is not None else server.name,
+            "description": (values.description or "") if "description" in values.given else server.description,
+            "host": values.ip_address if values.ip_address is not None else server.host,
+            "port": str(values.port if values.port is not None else server.port),
+            "user": values.username if values.username is not None else server.user,
+            "ssh_key": _key_named(caller, values.ssh_key_id) if values.ssh_key_id else server.ssh_key_id,
+        }
+        _save(caller, server, data, host_key)
+    return _record(_server(caller, values.server_id))
 
 
 @mutation("server.remove", "servers.delete_server", takes=ServerId, answers=ServerRecord,
@@ -239,10 +250,7 @@ def remove_server(caller: Caller, values: ServerId) -> ServerRecord:
     """Delete a server; refused while something uses it."""
     server = _server(caller, values.server_id)
     record = _record(server)
-    try:
-        hosts.delete_server(server=server)
-    except StillUsed as error:
-        raise Refusal(Code.CONFLICT, str(error)) from error
+    hosts.delete_server(server=server)
     return record
 
 
@@ -253,14 +261,15 @@ def remove_server(caller: Caller, values: ServerId) -> ServerRecord:
        })  # fmt: skip
 def validate_server(caller: Caller, values: ServerId) -> Validation:
     """Test a server: SSH, Docker CLI, daemon, disk."""
-    test = testing.ask_unless_running(server=_server(caller, values.server_id), asked_by=caller.user)
-    _wait_for(test)
-    rung = test.failing_rung or {}
+    server = _server(caller, values.server_id)
+    with watching.place(caller.organisation.pk):
+        test = testing.ask_unless_running(server=server, asked_by=caller.user)
+        _wait_for(test)
     return Validation(
         docker=DockerFound(enabled=bool(test.daemon_version), version=test.daemon_version or None),
         state=test.state,
         verdict=test.verdict,
-        message=" ".join(filter(None, [rung.get("cause"), rung.get("fix")])),
+        message=test.explanation,
         rungs=[Rung(**rung) for rung in test.rungs],
     )
 
@@ -289,7 +298,8 @@ def create_key(caller: Caller, values: NewSSHKey) -> SSHKeyRecord:
         {"name": values.name, "description": values.description or "", "source": source, "private_key": private}
     )
     form = SSHKeyForm(data, organisation=caller.organisation)
-    _check(form)
+    if not form.is_valid():
+        raise refused_form(form, ON_THE_WIRE, but=PASTE_AGAIN)
     if values.public_key and values.public_key.split()[:2] != form.pair.public.split()[:2]:
         raise invalid({"publicKey": ["This is not the public half of the private key. Leave it out, or send its own."]})
     return _key_record(hosts.create_key(key=form.instance, pair=form.pair))
@@ -301,10 +311,7 @@ def remove_key(caller: Caller, values: SSHKeyId) -> SSHKeyRecord:
     """Delete an SSH key; refused while servers are reached with it."""
     key = _key(caller, values.ssh_key_id)
     record = _key_record(key)
-    try:
-        hosts.delete_key(key=key)
-    except StillUsed as error:
-        raise Refusal(Code.CONFLICT, str(error)) from error
+    hosts.delete_key(key=key)
     return record
 
 
@@ -316,19 +323,13 @@ def server_named(caller: Caller, server_id: str | None) -> Server | None:
     return None if (server_id or "") in OWN_HOST else _server(caller, server_id or "")
 
 
-def busy() -> Refusal:
-    """As many requests wait for the end of something as this process can spare."""
-    return Refusal(
-        Code.TOO_MANY_REQUESTS, "Too many requests wait for the end of a test just now. Try again.", retry_after=5
-    )
-
-
 def _servers(caller: Caller) -> Any:
     return Server.objects.of(caller.organisation).select_related("organisation", "last_test").order_by("name")
 
 
-def _server(caller: Caller, server_id: str) -> Server:
-    server: Server | None = _servers(caller).select_related("ssh_key").filter(pk=server_id).first()
+def _server(caller: Caller, server_id: str, *, locked: bool = False) -> Server:
+    rows = _servers(caller).select_related("ssh_key")
+    server: Server | None = (rows.select_for_update(of=("self",)) if locked else rows).filter(pk=server_id).first()
     if server is None:
         raise not_found("Server")
     return server
@@ -367,48 +368,28 @@ def _key_named(caller: Caller, key_id: str | None) -> str:
     return _key(caller, key_id).pk
 
 
-def _saved(caller: Caller, server: Server, data: dict[str, str], host_key: str | None) -> ServerRecord:
-    """Save a server with the page's own form, and pin what is to be pinned."""
-    pinned = _pinned(caller, host_key) if host_key else ""
+def _save(caller: Caller, server: Server, data: dict[str, str], host_key: str) -> tuple[Server, ServerTest | None]:
+    """Save a server with the page's own form; the test that was asked for, if how to reach it is new."""
     form = ServerForm(as_posted(data), instance=server, organisation=caller.organisation)
     _check(form)
-    changed = server._state.adding or form.connection_changed
-    test = hosts.save_server(
-        server=form.instance, by=caller.user, connection_changed=changed or bool(pinned), host_key=pinned
-    )
-    if test is not None and not _server(caller, server.pk).host_key:
-        _pin_what_is_shown(caller, test)
-    return _record(_server(caller, server.pk))
+    changed = server._state.adding or form.connection_changed or bool(host_key)
+    test = hosts.save_server(server=form.instance, by=caller.user, connection_changed=changed, host_key=host_key)
+    return form.instance, test
 
 
-def _may_trust(caller: Caller) -> bool:
-    return "servers.trust_server" in caller
-
-
-def _pinned(caller: Caller, line: str) -> str:
-    """The key to pin, as it is stored; raises Refusal."""
-    if not _may_trust(caller):
-        raise Refusal(Code.UNAUTHORIZED, "You need the permission “Servers: Confirm host keys” to pin a host key.")
+def _pinned(caller: Caller, line: str | None) -> str:
+    """The key to pin, as it is stored, "" for none; raises Refusal."""
+    if not line:
+        return ""
+    caller.check(TRUST, purpose="to pin a host key")
     try:
         return keys.read_host_key(line)
     except keys.BadKey as error:
         raise invalid({"hostKey": [str(error)]}) from error
 
 
-def _pin_what_is_shown(caller: Caller, test: ServerTest) -> None:
-    """Wait until the server has shown a host key, and pin that, as far as the caller may."""
-    _wait_for(test)
-    server = _server(caller, test.server_id)
-    if _may_trust(caller):
-        hosts.pin_at_first_contact(server=server, by=caller.user)
-
-
 def _wait_for(test: ServerTest) -> None:
-    try:
-        is_over = watching.wait_until_over(test, seconds=DEADLINE_SECONDS)
-    except watching.TooManyWait as error:
-        raise busy() from error
-    if not is_over:
+    if not watching.wait_until_over(test, seconds=DEADLINE_SECONDS):
         raise Refusal(Code.GATEWAY_TIMEOUT, f"The test of the server has not ended in {DEADLINE_SECONDS:.0f} s.")
 
 
@@ -438,6 +419,4 @@ def _key_record(key: SSHKey) -> SSHKeyRecord:
 
 def _check(form: Any) -> None:
     if not form.is_valid():
-        raise invalid(
-            {ON_THE_WIRE.get(name, name): [str(text) for text in texts] for name, texts in form.errors.items()}
-        )
+        raise refused_form(form, ON_THE_WIRE)

@@ -61,17 +61,18 @@ def trust_host_key(*, server: Server, fingerprint: str, by: User) -> ServerTest:
 def pin_at_first_contact(*, server: Server, by: User) -> ServerTest | None:
     """Pin the host key that a server has shown, which nobody has compared, and test again; the audit trail says so.
 
-    For programs, which cannot look at a fingerprint. A key that is pinned is not replaced by it: None then.
+    For programs, which cannot look at a fingerprint. `server` is as it was saved and tested: if it leads to another
+    place by now, or has a key, nothing is pinned, and None answered.
     """
     with transaction.atomic():
         rows = Server.objects.select_for_update(of=("self",)).select_related("organisation")
-        server = rows.get(pk=server.pk)
-        if server.host_key or not server.seen_host_key:
+        found = rows.filter(pk=server.pk, host=server.host, port=server.port, user=server.user, host_key="").first()
+        if found is None or not found.seen_host_key:
             return None
-        _pin(server, server.seen_host_key)
-        fingerprint = server.host_key_fingerprint
-        audit.record("pinned the host key at first contact", server, actor=by, fingerprint=fingerprint)
-        return testing.ask(server=server, asked_by=by)
+        _pin(found, found.seen_host_key)
+        fingerprint = found.host_key_fingerprint
+        audit.record("pinned the host key at first contact", found, actor=by, fingerprint=fingerprint)
+        return testing.ask(server=found, asked_by=by)
 
 
 def _pin(server: Server, host_key: str) -> None:

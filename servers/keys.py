@@ -69,18 +69,22 @@ def parts_fit(key: rsa.RSAPrivateKey) -> bool:
 def read_host_key(text: str) -> str:
     """A host key from an OpenSSH public-key line, or from a line of known_hosts or ssh-keyscan: `type base64`.
 
-    Raises BadKey with a sentence for people.
+    Written anew from the key itself, as SSH compares it. Raises BadKey with a sentence for people; lines with a marker
+    (`@revoked`, `@cert-authority`) and certificates say something else than that this key is the host's.
     """
     words = text.split()
-    start = next((place for place, word in enumerate(words[:3]) if word.startswith(("ssh-", "ecdsa-"))), None)
-    line = " ".join(words[start : start + 2]) if start is not None else ""
+    start = next((place for place, word in enumerate(words[:2]) if word.startswith(("ssh-", "ecdsa-"))), None)
+    if start is None or words[0].startswith("@") or "-cert-" in words[start]:
+        raise BadKey(_NO_HOST_KEY)
     try:
-        key = serialization.load_ssh_public_key(line.encode())
+        key = serialization.load_ssh_public_key(" ".join(words[start : start + 2]).encode())
     except (ValueError, UnsupportedAlgorithm) as error:
         raise BadKey(_NO_HOST_KEY) from error
     if not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
         raise BadKey(_NO_HOST_KEY)
-    return line
+    if isinstance(key, rsa.RSAPublicKey):
+        _refuse_bad_size(key.key_size)
+    return key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
 
 
 def fingerprint(public_key: str) -> str:

@@ -133,6 +133,18 @@ class Run(OwnedByOrganisation):
         """The rung that failed or has a reservation, if there is one."""
         return next((rung for rung in self.rungs if rung["state"] in {"failed", "warning"}), None)
 
+    @property
+    def explanation(self) -> str:
+        """Cause and fix in a sentence or two, of the rung that failed or has a reservation; empty if none has."""
+        rung = self.failing_rung or {}
+        return " ".join(filter(None, [rung.get("cause"), rung.get("fix")]))
+
+    @property
+    def explanation_with_words(self) -> str:
+        """The same, and the other side's own words on the lines below."""
+        words = str((self.failing_rung or {}).get("words", "")).strip()
+        return f"{self.explanation}\n{words}" if words else self.explanation
+
 
 class Server(OwnedByOrganisation):
     """A machine with Docker that dokreg reaches over SSH."""

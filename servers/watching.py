@@ -3,7 +3,8 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from django.core.exceptions import ObjectDoesNotExist
@@ -14,8 +15,10 @@ AnyRun = TypeVar("AnyRun", bound=Run)
 LOOK_EVERY_SECONDS = 0.05
 # Of those who wait until a run is over, in one process: the web server has more threads than that (dokreg.up).
 MOST_WAITING = 40
+MOST_OF_ONE = 24  # of one organisation, so that the others find a place as well
 _SOONER, _LATER = (1.0, 0.02), 0.25  # the first second is looked at more often: most tests are over by then
-_waiting = threading.BoundedSemaphore(MOST_WAITING)
+_places: Counter[str] = Counter()
+_places_lock = threading.Lock()
 NEWS = ("state", "rungs", "verdict", "revision", "started_at", "finished_at")
 
 
@@ -35,13 +38,32 @@ def wait_for_change(run: AnyRun, seen: int, seconds: float, *, also: Sequence[st
 
 
 class TooManyWait(Exception):
-    """As many requests as this process can spare wait for the end of a run already."""
+    """As many requests as this process can spare wait for the end of something already."""
+
+
+@contextlib.contextmanager
+def place(organisation_id: str) -> Iterator[None]:
+    """A place among those who wait, for the block: to be taken before what is then waited for is begun.
+
+    Raises TooManyWait, at once, rather than take the last threads from everybody else.
+    """
+    with _places_lock:
+        if _places.total() >= MOST_WAITING or _places[organisation_id] >= MOST_OF_ONE:
+            raise TooManyWait
+        _places[organisation_id] += 1
+    try:
+        yield
+    finally:
+        with _places_lock:
+            _places[organisation_id] -= 1
+            if not _places[organisation_id]:
+                del _places[organisation_id]
 
 
 def wait_until_over(run: AnyRun, *, seconds: float) -> bool:
     """Wait for the end of a run, whose row is then read anew; False if it is not over by then.
 
-    Opens no transaction. Raises TooManyWait, at once, rather than take the last threads from everybody else.
+    Opens no transaction. Whoever waits has a `place`.
     """
     unfinished = type(run)._default_manager.filter(pk=run.pk, state__in=(Run.State.QUEUED, Run.State.RUNNING))
     is_over = wait_until(lambda: not unfinished.exists(), seconds=seconds)
@@ -51,16 +73,7 @@ def wait_until_over(run: AnyRun, *, seconds: float) -> bool:
 
 
 def wait_until(holds: Callable[[], bool], *, seconds: float) -> bool:
-    """Wait until something holds that a look at the database tells; False if it does not in time. See above."""
-    if not _waiting.acquire(blocking=False):
-        raise TooManyWait
-    try:
-        return _wait(holds, seconds)
-    finally:
-        _waiting.release()
-
-
-def _wait(holds: Callable[[], bool], seconds: float) -> bool:
+    """Wait until something holds that a look at the database tells; False if it does not in time."""
     since = time.monotonic()
     while not holds():
         waited = time.monotonic() - since

@@ -27,7 +27,6 @@ from organisations.procedures import (
 from registries import references
 from registries.models import Registry, credentials_mark
 from servers import watching
-from servers.api import busy
 from servers.models import Server
 
 VIEW, ADD = "applications.view_application", "applications.add_application"
@@ -250,14 +249,10 @@ def delete(caller: Caller, values: ToDelete) -> ApplicationRecord:
     """Delete an application, after its container was removed from its server."""
     application = one_application(caller, values.application_id)
     record = _record(application)
-    try:
-        removal = saving.delete_application(
-            application=application, leave_container=bool(values.leave_container), by=caller.user
-        )
-    except (saving.StillDeploying, CannotDeploy) as error:
-        raise Refusal(Code.CONFLICT, str(error)) from error
-    if removal is not None:
-        _wait_for_removal(removal)
+    with watching.place(caller.organisation.pk):
+        removal = _removal(application, values, caller)
+        if removal is not None:
+            _wait_for_removal(removal)
     return record
 
 
@@ -415,17 +410,22 @@ def _deploying(caller: Caller, values: ToDeploy) -> Deploying:
     )
 
 
+def _removal(application: Application, values: ToDelete, caller: Caller) -> Deployment | None:
+    try:
+        return saving.delete_application(
+            application=application, leave_container=bool(values.leave_container), by=caller.user
+        )
+    except (saving.StillDeploying, CannotDeploy) as error:
+        raise Refusal(Code.CONFLICT, str(error)) from error
+
+
 def _wait_for_removal(removal: Deployment) -> None:
     """Until the application's row is gone with its container; raises Refusal if the container could not be removed."""
     rows = Deployment.objects.filter(pk=removal.pk, state__in=deploying.UNFINISHED)
-    try:
-        is_over = watching.wait_until(lambda: not rows.exists(), seconds=REMOVED_WITHIN_SECONDS)
-    except watching.TooManyWait as error:
-        raise busy() from error
+    is_over = watching.wait_until(lambda: not rows.exists(), seconds=REMOVED_WITHIN_SECONDS)
     left = Deployment.objects.filter(pk=removal.pk).first()
     if not is_over:
         raise Refusal(Code.GATEWAY_TIMEOUT, "The container is still being removed; the application goes after it.")
     if left is not None:
-        rung = left.failing_rung or {}
-        said = " ".join(filter(None, [rung.get("cause"), rung.get("fix")])) or "The removal was cancelled."
+        said = left.explanation or "The removal was cancelled."
         raise Refusal(Code.CONFLICT, f"The container was not removed, and the application stays. {said}")

@@ -117,7 +117,4 @@ def _status(deployment: Deployment) -> Status:
 
 def _error(deployment: Deployment) -> str | None:
     rung = deployment.failing_rung
-    if rung is None or rung["state"] != "failed":
-        return None
-    sentences = " ".join(filter(None, [rung["cause"], rung["fix"]]))
-    return f"{sentences}\n{rung['words']}" if rung["words"] else sentences
+    return deployment.explanation_with_words if rung is not None and rung["state"] == "failed" else None

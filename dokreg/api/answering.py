@@ -9,35 +9,46 @@ from typing import Any
 from django.http import HttpResponse
 from pydantic import TypeAdapter
 
+from dokreg.api.reading import validated
 from dokreg.encryption import SecretUnreadable
 from organisations import procedures
-from organisations.procedures import Caller, Code, Issue, Procedure, Refusal
+from organisations.deletion import StillUsed
+from organisations.procedures import Caller, Code, Issue, Procedure, Refusal, missing_permission
 from servers.testing import place_of
+from servers.watching import TooManyWait
 
 log = logging.getLogger(__name__)
 JSON = "application/json"
 NOTHING = b""
-NEEDED = "You need the permission"
+BUSY = "Too many requests wait for the end of a test just now. Try again."
+RETRY_SECONDS = 5
 
 
 def carry_out(procedure: Procedure, caller: Caller, values: Any) -> bytes:
     """The answer as JSON, NOTHING for a procedure that answers nothing. Raises Refusal, and nothing else."""
-    from dokreg.api.reading import validated
-
     if not procedure.is_allowed(caller):
-        raise Refusal(Code.UNAUTHORIZED, _missing_permission(procedure))
+        raise missing_permission(*procedure.permissions, purpose=f"for {procedure.name}")
     taken = validated(procedure.takes, values)
     try:
         answer = procedure.run(caller, taken)
+        return NOTHING if procedure.answers is None else _writer(procedure.name).dump_json(answer, by_alias=True)
     except Refusal:
         raise
+    except TooManyWait:
+        raise Refusal(Code.TOO_MANY_REQUESTS, BUSY, retry_after=RETRY_SECONDS) from None
+    except StillUsed as error:
+        raise Refusal(Code.CONFLICT, str(error)) from None
     except SecretUnreadable:
         raise Refusal(Code.CONFLICT, "A stored secret cannot be opened any more. Enter it again.") from None
     except Exception as error:  # noqa: BLE001 - the caller gets an answer, whatever happens
-        # The type and the place alone: the text may hold what was being worked with.
-        log.error("%s ended with %s at %s", procedure.name, type(error).__name__, place_of(error))  # noqa: TRY400
-        raise Refusal(Code.INTERNAL_SERVER_ERROR, "Something went wrong in dokreg; its log says where.") from None
-    return NOTHING if procedure.answers is None else _writer(procedure.name).dump_json(answer, by_alias=True)
+        raise broken(procedure.name, error) from None
+
+
+def broken(what: str, error: Exception) -> Refusal:
+    """For a call that ended as none should; what is known of it stands in the log."""
+    # The type and the place alone: the text may hold what was being worked with.
+    log.error("%s ended with %s at %s", what, type(error).__name__, place_of(error))
+    return Refusal(Code.INTERNAL_SERVER_ERROR, "Something went wrong in dokreg; its log says where.")
 
 
 @functools.cache
@@ -45,13 +56,6 @@ def _writer(name: str) -> "TypeAdapter[Any]":
     """Of a procedure's answer, by the procedure's name."""
     found = procedures.find(name)
     return TypeAdapter(found.answers if found else None)
-
-
-def _missing_permission(procedure: Procedure) -> str:
-    from organisations.members import in_words
-
-    words = " or ".join(in_words([name]) for name in procedure.permissions)
-    return f"{NEEDED} “{words}” for {procedure.name}."
 
 
 def json_response(body: bytes, *, status: int = 200) -> HttpResponse:
@@ -63,7 +67,7 @@ def json_response(body: bytes, *, status: int = 200) -> HttpResponse:
 
 
 def as_json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def error_data(refusal: Refusal, path: str) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 
-from dokreg.api import throttle
-from organisations import api_keys, audit
+from organisations import api_keys, audit, throttle
 from organisations.access import LAST_ORGANISATION
 from organisations.models import Membership
 from organisations.procedures import Caller, Code, Refusal
@@ -33,13 +32,12 @@ def identify(request: HttpRequest) -> Caller:
 
 def _by_key(request: HttpRequest, text: str) -> Caller:
     address = str(request.META.get("REMOTE_ADDR", ""))
-    throttle.check_address(address)
     key = api_keys.find(text)
     reason = api_keys.refusal_of(key) if key is not None else ""
     if key is None or reason:
-        throttle.note_refused(address)
+        throttle.check_refused(address)
         raise Unauthorized(reason)
-    throttle.check_key(key.pk)
+    throttle.check_caller(key.pk)
     api_keys.note_use(key, address=address)
     request.user = key.membership.user
     audit.act_as(key.membership.user)
@@ -55,6 +53,7 @@ def _by_session(request: HttpRequest) -> Caller:
         raise Unauthorized("you are no member of any organisation.")
     if request.method not in SAFE_METHODS:
         _check_csrf(request)
+    throttle.check_caller(f"session {request.user.pk}")
     return Caller(membership=membership, granted=membership.granted)
 
 

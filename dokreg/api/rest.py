@@ -25,8 +25,13 @@ def answer(request: HttpRequest, path: str) -> HttpResponse:
     except reading.NotJson:
         return HttpResponse("Invalid JSON", status=400, content_type="text/plain; charset=utf-8")
     except Refusal as refusal:
-        return with_retry(json_response(as_json(_error(refusal, name)), status=refusal.code.status), refusal)
+        return refused(refusal, name)
     return json_response(body)
+
+
+def refused(refusal: Refusal, name: str = "") -> HttpResponse:
+    """What is answered instead; `name` is the procedure's, if it is known."""
+    return with_retry(json_response(as_json(_error(refusal, name)), status=refusal.code.status), refusal)
 
 
 def _procedure(request: HttpRequest, path: str) -> Procedure:

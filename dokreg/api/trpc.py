@@ -1,6 +1,7 @@
 """tRPC: `/api/trpc/registry.one?input={"json":{…}}` in superjson's envelope; several calls at once with `?batch=1`."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ class Reply:
 
     status: int
     body: bytes
+    retry_after: int | None = None
 
 
 def answer(request: HttpRequest, path: str) -> HttpResponse:
@@ -35,16 +37,31 @@ def answer(request: HttpRequest, path: str) -> HttpResponse:
             return HttpResponse(status=204)
         inputs = _inputs(request, len(names))
     except reading.NotJson:
-        return json_response(_error(Refusal(Code.BAD_REQUEST, "Invalid JSON"), ""), status=400)
+        return refused(Refusal(Code.BAD_REQUEST, "Invalid JSON"))
     except Refusal as refusal:
-        return with_retry(json_response(_error(refusal, ""), status=refusal.code.status), refusal)
-    end = time.monotonic() + BATCH_SECONDS
-    replies = [_reply(request, caller, name, values, end=end) for name, values in zip(names, inputs, strict=True)]
-    if not _is_batch(request):
-        return json_response(replies[0].body, status=replies[0].status)
+        return refused(refusal)
+    replies = _replies(request, caller, names, inputs)
+    body = b"[" + b",".join(reply.body for reply in replies) + b"]" if _is_batch(request) else replies[0].body
     statuses = {reply.status for reply in replies}
-    status = statuses.pop() if len(statuses) == 1 else SEVERAL_STATUSES
-    return json_response(b"[" + b",".join(reply.body for reply in replies) + b"]", status=status)
+    response = json_response(body, status=statuses.pop() if len(statuses) == 1 else SEVERAL_STATUSES)
+    later = [reply.retry_after for reply in replies if reply.retry_after is not None]
+    if later:
+        response.headers["Retry-After"] = str(max(later))
+    return response
+
+
+def refused(refusal: Refusal) -> HttpResponse:
+    """What is answered instead of all calls."""
+    return with_retry(json_response(_error(refusal, ""), status=refusal.code.status), refusal)
+
+
+def _replies(request: HttpRequest, caller: Caller, names: list[str], inputs: list[Any]) -> list[Reply]:
+    """One call after the other; before each but the first it is asked anew who calls, and how often by now."""
+    end = time.monotonic() + BATCH_SECONDS
+    replies = [_reply(request, lambda: caller, names[0], inputs[0], end=end)]
+    for name, values in zip(names[1:], inputs[1:], strict=True):
+        replies.append(_reply(request, lambda: callers.identify(request), name, values, end=end))
+    return replies
 
 
 def _is_batch(request: HttpRequest) -> bool:
@@ -52,20 +69,25 @@ def _is_batch(request: HttpRequest) -> bool:
 
 
 def _inputs(request: HttpRequest, number: int) -> list[Any]:
-    """The input of each call, out of its envelope."""
+    """The input of each call, out of its envelope: of queries from the address, of mutations from the body alone."""
     if number > MOST_AT_ONCE:
         raise Refusal(Code.BAD_REQUEST, f"At most {MOST_AT_ONCE} calls go into one batch.")
-    if request.method == "POST" and reading.body_of(request):
-        reading.check_content_type(request)
-        given = reading.parse(reading.body_of(request))
-    else:
-        text = request.GET.get("input", "")
-        given = reading.parse(text) if text else None
+    given = _given(request)
     if not _is_batch(request):
         return [unwrapped(given)]
     if given is not None and not isinstance(given, dict):
         raise Refusal(Code.BAD_REQUEST, 'The input of a batch is an object: {"0": …, "1": …}.')
     return [unwrapped((given or {}).get(str(index))) for index in range(number)]
+
+
+def _given(request: HttpRequest) -> Any:
+    if request.method != "POST":
+        text = request.GET.get("input", "")
+        return reading.parse(text) if text else None
+    if not request.META.get("CONTENT_LENGTH") or request.META["CONTENT_LENGTH"] == "0":
+        return None  # what takes nothing is asked for without a body
+    reading.check_content_type(request)
+    return reading.parse(reading.body_of(request))
 
 
 def unwrapped(given: Any) -> Any:
@@ -84,12 +106,12 @@ def unwrapped(given: Any) -> Any:
     return values
 
 
-def _reply(request: HttpRequest, caller: Caller, name: str, values: Any, *, end: float) -> Reply:
+def _reply(request: HttpRequest, identify: Callable[[], Caller], name: str, values: Any, *, end: float) -> Reply:
     try:
         _check_time(end)
-        body = carry_out(_procedure(request, name), caller, values)
+        body = carry_out(_procedure(request, name), identify(), values)
     except Refusal as refusal:
-        return Reply(refusal.code.status, _error(refusal, name))
+        return Reply(refusal.code.status, _error(refusal, name), refusal.retry_after)
     return Reply(200, UNDEFINED if body == NOTHING else b'{"result":{"data":{"json":' + body + b"}}}")
 
 

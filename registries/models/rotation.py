@@ -26,11 +26,15 @@ class Rotation(OwnedByOrganisation):
     registry = models.ForeignKey(Registry, on_delete=models.CASCADE, related_name="rotations")
     asked_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     state = models.CharField(max_length=10, choices=State.choices, default=State.STAGED)
+    kind = models.CharField(max_length=30, blank=True, help_text="Of the new credentials; empty: as it was.")
     url = models.CharField(max_length=260)
     username = models.CharField(max_length=255, blank=True)
     method = models.CharField(max_length=30, blank=True)
     account = models.JSONField(default=dict, blank=True)
     secret_ends_on = models.DateField(null=True, blank=True)
+    also = models.JSONField(
+        default=dict, blank=True, help_text="Columns of the registry that change with its credentials, or not at all."
+    )
     password = OptionalSecretField(editable=False)
     token = OptionalSecretField(editable=False)
     token_issued_at = models.DateTimeField(null=True, blank=True)

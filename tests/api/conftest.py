@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dokreg.api import throttle
+from organisations import throttle
 from organisations.models import User
 from tests.api.calling import Api, key_of
 

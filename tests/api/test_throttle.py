@@ -3,7 +3,7 @@
 import time_machine
 from pytest_django import Settings
 
-from dokreg.api import throttle
+from organisations import throttle
 from organisations.models import User
 from tests.api.calling import Api, key_of
 
