@@ -2,16 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
 
 from applications import deploying, saving
 from applications.api.projects import Status, one_project, status_of
 from applications.container_settings import as_command, as_lines, ports_of, volumes_of
 from applications.deploying import CannotDeploy
 from applications.forms import ApplicationForm
-from applications.models import Application, Deployment
+from applications.models import MOST_POLL_MINUTES, Application, Deployment
 from applications.webhooks import keys as webhook_keys
 from organisations.forms import as_posted
+from organisations.members import in_words
 from organisations.procedures import (
     Caller,
     Code,
@@ -27,12 +28,12 @@ from organisations.procedures import (
 from registries import references
 from registries.models import Registry, credentials_mark
 from servers import watching
-from servers.api import busy
+from servers.api import busy, server_named
 from servers.models import Server
 
 VIEW, ADD = "applications.view_application", "applications.add_application"
 CHANGE, DELETE = "applications.change_application", "applications.delete_application"
-DEPLOY = "applications.deploy_application"
+DEPLOY, USE_REGISTRY = "applications.deploy_application", "registries.use_registry"
 REMOVED_WITHIN_SECONDS = 90.0
 ON_THE_WIRE = {
     "name": "name",
@@ -124,13 +125,26 @@ class ToDelete(ApplicationId):
     leave_container: bool | None = Field(None, description="Leave the container as it is on its server.")
 
 
+def _docker_alone(source: str) -> str:
+    if source != "docker":
+        raise ValueError("dokreg builds no images: the source is docker. Let CI build and push it.")
+    return source
+
+
+SourceType = Annotated[
+    Literal["docker", "github", "git", "gitlab", "bitbucket", "gitea", "drop"],
+    AfterValidator(_docker_alone),
+    WithJsonSchema({"type": "string", "enum": ["docker"]}),
+]
+
+
 class Settings(Schema):
     """What is left out stays as it is. Lists have a line per entry, as `docker run` takes them."""
 
     description: str | None = None
     app_name: str | None = Field(None, description="The name of its container.")
     server_id: str | None = None
-    source_type: Literal["docker", "github", "git", "gitlab", "bitbucket", "gitea", "drop"] | None = None
+    source_type: SourceType | None = None
     docker_image: str | None = None
     registry_id: str | None = Field(None, description="Whose account pulls it; empty: nobody's.")
     env: SecretStr | None = Field(None, description="Lines of NAME=value; stored encrypted, in no answer.")
@@ -141,10 +155,10 @@ class Settings(Schema):
     restart_policy: Literal["unless-stopped", "always", "on-failure", "no"] | None = None
     network: str | None = None
     health_command: str | None = None
-    memory_mb: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-    cpus: Annotated[float, Field(ge=0, le=9999, allow_inf_nan=False)] | None = None
+    memory_mb: Annotated[int, Field(ge=6, le=2**31 - 1)] | None = None
+    cpus: Annotated[float, Field(ge=0.01, le=9999, allow_inf_nan=False)] | None = None
     order: Literal["auto", "start_first", "stop_first"] | None = None
-    poll_minutes: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    poll_minutes: Annotated[int, Field(ge=0, le=MOST_POLL_MINUTES)] | None = None
 
 
 class NewApplication(Settings):
@@ -236,10 +250,11 @@ def save_docker_provider(caller: Caller, values: DockerProvider) -> bool:
 
     Without credentials the registry stays as it is; application.update chooses one by its `registryId`.
     """
+    application = one_application(caller, values.application_id)
     given: dict[str, Any] = {"docker_image": values.docker_image or ""}
     if values.username or revealed(values.password):
         given["registry_id"] = _registry_with(caller, values).pk
-    _saved(caller, one_application(caller, values.application_id), Settings(**given))
+    _saved(caller, application, Settings(**given))
     return True
 
 
@@ -275,10 +290,15 @@ def redeploy(caller: Caller, values: ToDeploy) -> Deploying:
     return _deploying(caller, values)
 
 
-@mutation("application.refreshToken", DEPLOY, takes=ApplicationId, answers=Literal[True], answer_example=True,
+@mutation("application.refreshToken", CHANGE, takes=ApplicationId, answers=Literal[True], answer_example=True,
           example={"applicationId": EXAMPLE_ID})  # fmt: skip
 def refresh_token(caller: Caller, values: ApplicationId) -> bool:
-    """Give the application's webhook a new address; the old one leads nowhere then. Its page shows it."""
+    """Give the application's webhook a new address; the old one leads nowhere then. Its page shows it.
+
+    Whoever has the address may deploy, so the caller has to be allowed that as well.
+    """
+    if DEPLOY not in caller:
+        raise _missing(DEPLOY, "give its webhook a new address")
     webhook_keys.make_key(application=one_application(caller, values.application_id), by=caller.user)
     return True
 
@@ -341,12 +361,11 @@ def _only_server(caller: Caller) -> str:
 
 def _saved(caller: Caller, application: Application, values: Settings) -> ApplicationRecord:
     """Save an application with the page's own form, of which only what was sent is filled in anew."""
-    if values.source_type not in {None, "docker"}:
-        raise invalid({"sourceType": ["dokreg builds no images: the source is docker. Let CI build and push it."]})
+    _check_choices(caller, application, values)
     options: dict[str, Any] = {
         "instance": application,
         "organisation": caller.organisation,
-        "may_use_registries": "registries.use_registry" in caller,
+        "may_use_registries": USE_REGISTRY in caller,
         "may_deploy": DEPLOY in caller,
     }
     stored = ApplicationForm(**options)
@@ -360,6 +379,21 @@ def _saved(caller: Caller, application: Application, values: Settings) -> Applic
     saved = form.save(commit=False)
     saving.save_application(application=saved, environment=form.new_environment)
     return _record(one_application(caller, saved.pk))
+
+
+def _check_choices(caller: Caller, application: Application, values: Settings) -> None:
+    """Raise Refusal for a server or a registry that the organisation does not have, or that the caller may not use."""
+    server_named(caller, values.server_id)
+    if not values.registry_id or values.registry_id == application.registry_id:
+        return
+    if not Registry.objects.of(caller.organisation).filter(pk=values.registry_id).exists():
+        raise not_found("Registry")
+    if USE_REGISTRY not in caller:
+        raise _missing(USE_REGISTRY, "choose a registry")
+
+
+def _missing(permission: str, purpose: str) -> Refusal:
+    return Refusal(Code.UNAUTHORIZED, f"You need the permission “{in_words([permission])}” to {purpose}.")
 
 
 def _posted(value: Any) -> str:
@@ -393,7 +427,7 @@ def _registry_with(caller: Caller, values: DockerProvider) -> Registry:
     username = (values.username or "").strip()
     mark = credentials_mark(url=host, username=username, password=revealed(values.password))
     rows = Registry.objects.of(caller.organisation).filter(url=host, username=username, credentials_mark=mark)
-    registry = rows.first() if "registries.use_registry" in caller else None
+    registry = rows.first() if USE_REGISTRY in caller else None
     if registry is None:
         raise Refusal(
             Code.BAD_REQUEST,

@@ -20,13 +20,16 @@ NOTHING = b""
 NEEDED = "You need the permission"
 
 
-def carry_out(procedure: Procedure, caller: Caller, values: Any) -> bytes:
-    """The answer as JSON, NOTHING for a procedure that answers nothing. Raises Refusal, and nothing else."""
+def carry_out(procedure: Procedure, caller: Caller, values: Any, *, as_texts: bool = False) -> bytes:
+    """The answer as JSON, NOTHING for a procedure that answers nothing. Raises Refusal, and nothing else.
+
+    `as_texts`: the values come from a query string.
+    """
     from dokreg.api.reading import validated
 
     if not procedure.is_allowed(caller):
         raise Refusal(Code.UNAUTHORIZED, _missing_permission(procedure))
-    taken = validated(procedure.takes, values)
+    taken = validated(procedure.takes, values, as_texts=as_texts)
     try:
         answer = procedure.run(caller, taken)
     except Refusal:

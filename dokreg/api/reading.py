@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
@@ -38,26 +38,51 @@ def check_content_type(request: HttpRequest) -> None:
 def parse(text: str | bytes) -> Any:
     """What the JSON says; raises NotJson."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_float=_number, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:  # not UTF-8, and numbers of thousands of digits, are ValueErrors too
         raise NotJson from error
+
+
+def _number(text: str) -> float | int:
+    """A whole number is one however it is written: 22.0 is 22."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)  # NaN and Infinity are JavaScript, not JSON
 
 
-def validated(schema: type[Schema], values: Any) -> Schema:
-    """The input of a procedure; raises Refusal, naming every bad field and quoting none."""
+def validated(schema: type[Schema], values: Any, *, as_texts: bool = False) -> Schema:
+    """The input of a procedure; raises Refusal, naming every bad field and quoting none.
+
+    `as_texts` is for a query string, where a number is a text of digits; in JSON it is a number.
+    """
     if values is None:
         values = {}
-    issues = list(_unstorable(values, ()))
+    issues = list(_unstorable(_known(schema, values), ()))
     if not issues:
         try:
-            return schema.model_validate(values)
+            return schema.model_validate(values, strict=not as_texts, by_name=False)
         except ValidationError as error:
             issues = [_issue(found) for found in error.errors(include_url=False, include_input=False)]
     raise Refusal(Code.BAD_REQUEST, "Input validation failed", issues=issues)
+
+
+def _known(schema: type[Schema], values: Any) -> Any:
+    """What of an object is read at all: whatever else is in it is ignored, and may be anything."""
+    if not isinstance(values, dict):
+        return values
+    fields = {str(field.alias): _schema_in(field.annotation) for field in schema.model_fields.values()}
+    return {
+        name: _known(inner, values[name]) if inner else values[name] for name, inner in fields.items() if name in values
+    }
+
+
+def _schema_in(annotation: Any) -> type[Schema] | None:
+    """The schema of a field that is an object, which may be optional; None for any other."""
+    kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+    return next((kind for kind in kinds if issubclass(kind, Schema)), None)
 
 
 def _issue(found: Any) -> Issue:
