@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from dokreg import permissions
 from organisations import api_keys
@@ -50,7 +50,7 @@ EXAMPLE_ORGANISATION = {
 class KeyRecord(Schema):
     """An API key; `start` are its first letters, the rest is shown once, when it is made."""
 
-    id: str
+    id: str = Field(json_schema_extra={"x-id": "apiKeyId"})
     name: str
     start: str
     prefix: None = None
@@ -93,7 +93,7 @@ class MemberInShort(Schema):
 
 
 class OrganisationRecord(Schema):
-    id: str
+    id: str = Field(json_schema_extra={"x-id": "organizationId"})
     name: str
     slug: str
     created_at: Timestamp
@@ -110,13 +110,26 @@ class Metadata(Schema):
     organization_id: str
 
 
+def _known_permission(name: str) -> str:
+    if name not in permissions.ALL:
+        raise ValueError("There is no such permission.")
+    return name
+
+
+PermissionName = Annotated[
+    str, AfterValidator(_known_permission), Field(json_schema_extra={"enum": sorted(permissions.ALL)})
+]
+
+
 class NewKey(Schema):
     """`metadata` names the organisation, which is that of the caller."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     expires_in: Annotated[int, Field(ge=60, le=TEN_YEARS_IN_SECONDS)] | None = Field(None, description="Seconds.")
     metadata: Metadata | None = None
-    permissions: list[str] | None = Field(None, description="What it is limited to, such as registries.view_registry.")
+    permissions: list[PermissionName] | None = Field(
+        None, description="What it is limited to, such as registries.view_registry."
+    )
 
 
 class ApiKeyId(Schema):
@@ -153,8 +166,6 @@ def create_key(caller: Caller, values: NewKey) -> NewKeyRecord:
 
     It may do no more than the key with which it is asked for, lives no longer, and is revoked with that one.
     """
-    if unknown := frozenset(values.permissions or ()) - permissions.ALL:
-        raise invalid({"permissions": [f"There are no such permissions: {', '.join(sorted(unknown))}."]})
     if values.metadata is not None and values.metadata.organization_id not in {"", caller.organisation.pk}:
         raise not_found("Organization")
     expires_at = timezone.now() + dt.timedelta(seconds=values.expires_in) if values.expires_in else None

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from django.db import transaction
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from organisations.forms import as_posted
 from organisations.procedures import (
@@ -75,6 +75,23 @@ EXAMPLE_KEY = {
 }
 
 
+def _no_builder(server_type: str) -> str:
+    if server_type == "build":
+        raise ValueError("dokreg builds no images: it has servers of the type deploy alone.")
+    return server_type
+
+
+def _named_key(key_id: Any) -> Any:
+    if key_id is None or key_id == "":
+        raise ValueError("Name the SSH key that opens the server.")
+    return key_id
+
+
+ServerType = Annotated[
+    Literal["deploy", "build"], AfterValidator(_no_builder), WithJsonSchema({"type": "string", "enum": ["deploy"]})
+]
+
+
 class LastServerTest(Schema):
     """The last test of a server: `verdict` is the code of the cause, empty if all was well."""
 
@@ -111,8 +128,8 @@ class NewServer(Schema):
     ip_address: Annotated[str, Field(min_length=1)]
     port: Annotated[int, Field(ge=1, le=65535)] = 22
     username: Annotated[str, Field(min_length=1)] = "root"
-    ssh_key_id: str | None = Field(description="Which SSH key opens it.")
-    server_type: Literal["deploy", "build"] = "deploy"
+    ssh_key_id: Annotated[str, BeforeValidator(_named_key), Field(min_length=1, description="Which one opens it.")]
+    server_type: ServerType = "deploy"
     host_key: str | None = Field(
         None, description="An OpenSSH public-key line to pin; left out, the one that it shows at first is pinned."
     )
@@ -127,7 +144,7 @@ class ChangedServer(ServerId):
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     username: str | None = None
     ssh_key_id: str | None = None
-    server_type: Literal["deploy", "build"] | None = None
+    server_type: ServerType | None = None
     host_key: str | None = None
 
 
@@ -205,14 +222,13 @@ def create_server(caller: Caller, values: NewServer) -> ServerRecord:
     With `hostKey` that key is pinned. Without, dokreg connects once and pins the key that it is shown, as far as the
     caller may confirm host keys; the audit trail says so. Compare `hostKeyFingerprint` with what the server says.
     """
-    _refuse_builders(values.server_type)
     data = {
         "name": values.name,
         "description": values.description or "",
         "host": values.ip_address,
         "port": str(values.port),
         "user": values.username,
-        "ssh_key": _key_named(caller, values.ssh_key_id),
+        "ssh_key": _key(caller, values.ssh_key_id).pk,
     }
     host_key = _pinned(caller, values.host_key)
     with watching.place(caller.organisation.pk):
@@ -228,7 +244,6 @@ def create_server(caller: Caller, values: NewServer) -> ServerRecord:
           example={"serverId": EXAMPLE_ID} | EXAMPLE_INPUT, answer_example=EXAMPLE)  # fmt: skip
 def update_server(caller: Caller, values: ChangedServer) -> ServerRecord:
     """Change a server. For another host or port no host key is pinned, unless `hostKey` names it."""
-    _refuse_builders(values.server_type)
     host_key = _pinned(caller, values.host_key)
     with transaction.atomic():  # what others change at the same moment is not changed back
         server = _server(caller, values.server_id, locked=True)
@@ -238,7 +253,7 @@ def update_server(caller: Caller, values: ChangedServer) -> ServerRecord:
             "host": values.ip_address if values.ip_address is not None else server.host,
             "port": str(values.port if values.port is not None else server.port),
             "user": values.username if values.username is not None else server.user,
-            "ssh_key": _key_named(caller, values.ssh_key_id) if values.ssh_key_id else server.ssh_key_id,
+            "ssh_key": _key(caller, values.ssh_key_id).pk if values.ssh_key_id else server.ssh_key_id,
         }
         _save(caller, server, data, host_key)
     return _record(_server(caller, values.server_id))
@@ -292,6 +307,8 @@ def show_key(caller: Caller, values: SSHKeyId) -> SSHKeyRecord:
           answer_example=EXAMPLE_KEY)  # fmt: skip
 def create_key(caller: Caller, values: NewSSHKey) -> SSHKeyRecord:
     """Add an SSH key: the one that is sent, or a new one that never exists outside dokreg."""
+    if values.organization_id not in {None, "", caller.organisation.pk}:
+        raise not_found("Organization")
     private = revealed(values.private_key)
     source = SSHKeyForm.Source.PASTE if private.strip() else SSHKeyForm.Source.GENERATE
     data = as_posted(
@@ -355,17 +372,6 @@ def _record(server: Server) -> ServerRecord:
         last_test=last
         and LastServerTest.model_construct(state=last.state, verdict=last.verdict, finished_at=last.finished_at),
     )
-
-
-def _refuse_builders(server_type: str | None) -> None:
-    if server_type == "build":
-        raise invalid({"serverType": ["dokreg builds no images: it has servers of the type deploy alone."]})
-
-
-def _key_named(caller: Caller, key_id: str | None) -> str:
-    if not key_id:
-        raise invalid({"sshKeyId": ["Name the SSH key that opens the server."]})
-    return _key(caller, key_id).pk
 
 
 def _save(caller: Caller, server: Server, data: dict[str, str], host_key: str) -> tuple[Server, ServerTest | None]:

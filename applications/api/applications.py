@@ -2,15 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
+from django.db import transaction
+from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
 
 from applications import deploying, saving
 from applications.api.projects import Status, one_project, status_of
 from applications.container_settings import as_command, as_lines, ports_of, volumes_of
 from applications.deploying import CannotDeploy
 from applications.forms import ApplicationForm
-from applications.models import Application, Deployment
+from applications.models import MOST_POLL_MINUTES, Application, Deployment
 from applications.webhooks import keys as webhook_keys
+from organisations import throttle
 from organisations.forms import as_posted
 from organisations.procedures import (
     Caller,
@@ -22,16 +24,18 @@ from organisations.procedures import (
     mutation,
     not_found,
     query,
+    refused_form,
     revealed,
 )
 from registries import references
 from registries.models import Registry, credentials_mark
 from servers import watching
+from servers.api import server_named
 from servers.models import Server
 
 VIEW, ADD = "applications.view_application", "applications.add_application"
 CHANGE, DELETE = "applications.change_application", "applications.delete_application"
-DEPLOY = "applications.deploy_application"
+DEPLOY, USE_REGISTRY = "applications.deploy_application", "registries.use_registry"
 REMOVED_WITHIN_SECONDS = 90.0
 ON_THE_WIRE = {
     "name": "name",
@@ -53,6 +57,10 @@ ON_THE_WIRE = {
     "poll_minutes": "pollMinutes",
     "__all__": "",
 }
+# Null leaves these; the environment is emptied by an empty text alone.
+NEVER_EMPTIED_BY_NULL = (
+    "name", "server", "container_name", "environment", "restart_policy", "network", "order", "poll_minutes",
+)  # fmt: skip
 EXAMPLE_ID = "Gx2nVb7tKq4MwRz9LpYsE"
 EXAMPLE = {
     "applicationId": EXAMPLE_ID,
@@ -123,13 +131,26 @@ class ToDelete(ApplicationId):
     leave_container: bool | None = Field(None, description="Leave the container as it is on its server.")
 
 
+def _docker_alone(source: str) -> str:
+    if source != "docker":
+        raise ValueError("dokreg builds no images: the source is docker. Let CI build and push it.")
+    return source
+
+
+SourceType = Annotated[
+    Literal["docker", "github", "git", "gitlab", "bitbucket", "gitea", "drop"],
+    AfterValidator(_docker_alone),
+    WithJsonSchema({"type": "string", "enum": ["docker"]}),
+]
+
+
 class Settings(Schema):
     """What is left out stays as it is. Lists have a line per entry, as `docker run` takes them."""
 
     description: str | None = None
     app_name: str | None = Field(None, description="The name of its container.")
     server_id: str | None = None
-    source_type: Literal["docker", "github", "git", "gitlab", "bitbucket", "gitea", "drop"] | None = None
+    source_type: SourceType | None = None
     docker_image: str | None = None
     registry_id: str | None = Field(None, description="Whose account pulls it; empty: nobody's.")
     env: SecretStr | None = Field(None, description="Lines of NAME=value; stored encrypted, in no answer.")
@@ -140,10 +161,10 @@ class Settings(Schema):
     restart_policy: Literal["unless-stopped", "always", "on-failure", "no"] | None = None
     network: str | None = None
     health_command: str | None = None
-    memory_mb: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-    cpus: Annotated[float, Field(ge=0, le=9999, allow_inf_nan=False)] | None = None
+    memory_mb: Annotated[int, Field(ge=6, le=2**31 - 1)] | None = None
+    cpus: Annotated[float, Field(ge=0.01, le=9999, allow_inf_nan=False)] | None = None
     order: Literal["auto", "start_first", "stop_first"] | None = None
-    poll_minutes: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    poll_minutes: Annotated[int, Field(ge=0, le=MOST_POLL_MINUTES)] | None = None
 
 
 class NewApplication(Settings):
@@ -215,10 +236,11 @@ def create(caller: Caller, values: NewApplication) -> ApplicationRecord:
           example={"applicationId": EXAMPLE_ID, "dockerImage": "web:1.5"})  # fmt: skip
 def update(caller: Caller, values: ChangedApplication) -> bool:
     """Change an application; its container stays as it is until the next deployment."""
-    application = one_application(caller, values.application_id)
-    if values.environment_id and values.environment_id != application.project_id:
-        application.project = one_project(caller, values.environment_id, called="Environment")
-    _saved(caller, application, values)
+    with transaction.atomic():  # what others change at the same moment is not changed back
+        application = one_application(caller, values.application_id, locked=True)
+        if values.environment_id and values.environment_id != application.project_id:
+            application.project = one_project(caller, values.environment_id, called="Environment")
+        _saved(caller, application, values)
     return True
 
 
@@ -236,9 +258,12 @@ def save_docker_provider(caller: Caller, values: DockerProvider) -> bool:
     Without credentials the registry stays as it is; application.update chooses one by its `registryId`.
     """
     given: dict[str, Any] = {"docker_image": values.docker_image or ""}
+    one_application(caller, values.application_id)
     if values.username or revealed(values.password):
         given["registry_id"] = _registry_with(caller, values).pk
-    _saved(caller, one_application(caller, values.application_id), Settings(**given))
+    with transaction.atomic():
+        application = one_application(caller, values.application_id, locked=True)
+        _saved(caller, application, Settings(**given))
     return True
 
 
@@ -270,20 +295,24 @@ def redeploy(caller: Caller, values: ToDeploy) -> Deploying:
     return _deploying(caller, values)
 
 
-@mutation("application.refreshToken", DEPLOY, takes=ApplicationId, answers=Literal[True], answer_example=True,
+@mutation("application.refreshToken", CHANGE, takes=ApplicationId, answers=Literal[True], answer_example=True,
           example={"applicationId": EXAMPLE_ID})  # fmt: skip
 def refresh_token(caller: Caller, values: ApplicationId) -> bool:
-    """Give the application's webhook a new address; the old one leads nowhere then. Its page shows it."""
+    """Give the application's webhook a new address; the old one leads nowhere then. Its page shows it.
+
+    Whoever has the address may deploy, so the caller has to be allowed that as well.
+    """
+    caller.check(DEPLOY, purpose="to give its webhook a new address")
     webhook_keys.make_key(application=one_application(caller, values.application_id), by=caller.user)
     return True
 
 
-def one_application(caller: Caller, application_id: str) -> Application:
-    """The organisation's application of this id; raises Refusal."""
+def one_application(caller: Caller, application_id: str, *, locked: bool = False) -> Application:
+    """The organisation's application of this id, which nobody else changes then if it is `locked`; raises Refusal."""
     rows = Application.objects.of(caller.organisation).select_related(
         "organisation", "project__organisation", "registry", "server", "serving", "last_deployment"
     )
-    application = rows.filter(pk=application_id).first()
+    application = (rows.select_for_update(of=("self",)) if locked else rows).filter(pk=application_id).first()
     if application is None:
         raise not_found("Application")
     return application
@@ -336,12 +365,11 @@ def _only_server(caller: Caller) -> str:
 
 def _saved(caller: Caller, application: Application, values: Settings) -> ApplicationRecord:
     """Save an application with the page's own form, of which only what was sent is filled in anew."""
-    if values.source_type not in {None, "docker"}:
-        raise invalid({"sourceType": ["dokreg builds no images: the source is docker. Let CI build and push it."]})
+    _check_choices(caller, application, values)
     options: dict[str, Any] = {
         "instance": application,
         "organisation": caller.organisation,
-        "may_use_registries": "registries.use_registry" in caller,
+        "may_use_registries": USE_REGISTRY in caller,
         "may_deploy": DEPLOY in caller,
     }
     stored = ApplicationForm(**options)
@@ -349,12 +377,22 @@ def _saved(caller: Caller, application: Application, values: Settings) -> Applic
     form = ApplicationForm(as_posted(data), **options)
     form.fields["image"].required = False  # it may be named later, by saveDockerProvider
     if not form.is_valid():
-        raise invalid(
-            {ON_THE_WIRE.get(name, name): [str(text) for text in texts] for name, texts in form.errors.items()}
-        )
+        raise refused_form(form, ON_THE_WIRE)
     saved = form.save(commit=False)
     saving.save_application(application=saved, environment=form.new_environment)
     return _record(one_application(caller, saved.pk))
+
+
+def _check_choices(caller: Caller, application: Application, values: Settings) -> None:
+    """Raise Refusal for a server or a registry that the organisation does not have, or that the caller may not use."""
+    server_named(caller, values.server_id)
+    if values.poll_minutes not in {None, application.poll_minutes}:
+        caller.check(DEPLOY, purpose="to let new images be deployed by themselves")
+    if not values.registry_id or values.registry_id == application.registry_id:
+        return
+    if not Registry.objects.of(caller.organisation).filter(pk=values.registry_id).exists():
+        raise not_found("Registry")
+    caller.check(USE_REGISTRY, purpose="to choose a registry")
 
 
 def _posted(value: Any) -> str:
@@ -369,11 +407,11 @@ def _changes(values: Settings) -> dict[str, str]:
     changes = {fields[wire]: value for wire, value in sent.items() if wire in fields}
     for name in lines & changes.keys():
         changes[name] = "\n".join(changes[name] or [])
-    if "args" in sent:
-        changes["command"] = as_command(sent["args"] or [])
-    for name in ("name", "server", "container_name", "restart_policy", "network", "order", "poll_minutes"):
+    if sent.get("args") is not None:
+        changes["command"] = as_command(sent["args"])
+    for name in NEVER_EMPTIED_BY_NULL:
         if name in changes and changes[name] is None:
-            del changes[name]  # these are never empty: null leaves them
+            del changes[name]
     if "environment" in changes:
         changes["environment"] = revealed(values.env)
     return {name: _posted(value) for name, value in changes.items()}
@@ -388,8 +426,10 @@ def _registry_with(caller: Caller, values: DockerProvider) -> Registry:
     username = (values.username or "").strip()
     mark = credentials_mark(url=host, username=username, password=revealed(values.password))
     rows = Registry.objects.of(caller.organisation).filter(url=host, username=username, credentials_mark=mark)
-    registry = rows.first() if "registries.use_registry" in caller else None
+    caller.check(USE_REGISTRY, purpose="to choose a registry by its credentials")
+    registry = rows.first()
     if registry is None:
+        throttle.check_guess(caller.membership.pk)
         raise Refusal(
             Code.BAD_REQUEST,
             f"No saved registry has these credentials for {host}. dokreg keeps none with an application: save them "
@@ -404,7 +444,7 @@ def _deploying(caller: Caller, values: ToDeploy) -> Deploying:
     try:
         deployment = deploying.ask(application=application, asked_by=caller.user, note=note)
     except CannotDeploy as error:
-        raise Refusal(Code.BAD_REQUEST, str(error)) from error
+        raise Refusal(Code.CONFLICT, str(error)) from error
     return Deploying(
         success=True, message="Deployment queued", application_id=application.pk, deployment_id=deployment.pk
     )

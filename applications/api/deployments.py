@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from applications.api.applications import EXAMPLE_ID as APPLICATION_ID
 from applications.api.applications import VIEW, ApplicationId, one_application
 from applications.models import Application, Deployment
-from organisations.procedures import Caller, Schema, Timestamp, invalid, not_found, query
+from organisations.procedures import Caller, Schema, Timestamp, not_found, query
 
 MOST_LISTED = 100
 HEAVY = ("log", "progress", "replaces")
@@ -48,9 +48,19 @@ class DeploymentRecord(Schema):
     error_message: str | None = Field(description="Cause and fix, and the other side's own words.")
 
 
+def _applications_alone(kind: str) -> str:
+    if kind != "application":
+        raise ValueError("dokreg deploys applications alone: ask for the type application.")
+    return kind
+
+
 class OfType(Schema):
-    id: Annotated[str, Field(min_length=1)]
-    type: Literal["application", "compose", "server", "schedule", "previewDeployment", "backup", "volumeBackup"]
+    id: Annotated[str, Field(min_length=1, description="Of the application.")]
+    type: Annotated[
+        Literal["application", "compose", "server", "schedule", "previewDeployment", "backup", "volumeBackup"],
+        AfterValidator(_applications_alone),
+        WithJsonSchema({"type": "string", "enum": ["application"]}),
+    ]
 
 
 class ToRead(Schema):
@@ -69,8 +79,6 @@ def show_all(caller: Caller, values: ApplicationId) -> list[DeploymentRecord]:
        example={"id": APPLICATION_ID, "type": "application"})  # fmt: skip
 def show_all_by_type(caller: Caller, values: OfType) -> list[DeploymentRecord]:
     """The same by type; dokreg deploys applications alone."""
-    if values.type != "application":
-        raise invalid({"type": ["dokreg deploys applications alone: ask for the type application."]})
     return _of(one_application(caller, values.id))
 
 

@@ -11,7 +11,7 @@ from applications.forms import ProjectForm
 from applications.models import Application, Deployment, Project
 from organisations.deletion import StillUsed
 from organisations.forms import as_posted
-from organisations.procedures import Caller, Code, Refusal, Schema, Timestamp, invalid, mutation, not_found, query
+from organisations.procedures import Caller, Code, Refusal, Schema, Timestamp, mutation, not_found, query, refused_form
 
 VIEW = "applications.view_application"
 ENVIRONMENT = "production"
@@ -116,7 +116,7 @@ def create(caller: Caller, values: NewProject) -> NewProjectAnswer:
     data = as_posted({"name": values.name, "description": values.description or ""})
     form = ProjectForm(data, instance=Project(organisation=caller.organisation), organisation=caller.organisation)
     if not form.is_valid():
-        raise invalid({name: [str(text) for text in texts] for name, texts in form.errors.items()})
+        raise refused_form(form, {"__all__": ""})
     project = form.save()
     return NewProjectAnswer(project=_record(project), environment=_environment(project))
 

@@ -24,11 +24,14 @@ BUSY = "Too many requests wait for the end of a test just now. Try again."
 RETRY_SECONDS = 5
 
 
-def carry_out(procedure: Procedure, caller: Caller, values: Any) -> bytes:
-    """The answer as JSON, NOTHING for a procedure that answers nothing. Raises Refusal, and nothing else."""
+def carry_out(procedure: Procedure, caller: Caller, values: Any, *, as_texts: bool = False) -> bytes:
+    """The answer as JSON, NOTHING for a procedure that answers nothing. Raises Refusal, and nothing else.
+
+    `as_texts`: the values come from a query string.
+    """
     if not procedure.is_allowed(caller):
         raise missing_permission(*procedure.permissions, purpose=f"for {procedure.name}")
-    taken = validated(procedure.takes, values)
+    taken = validated(procedure.takes, values, as_texts=as_texts)
     try:
         answer = procedure.run(caller, taken)
         return NOTHING if procedure.answers is None else _writer(procedure.name).dump_json(answer, by_alias=True)

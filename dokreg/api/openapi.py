@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 import dokreg
+from dokreg.api import links
+from dokreg.api.links import JSON, resolved
 from organisations import procedures
 from organisations.members import in_words
 from organisations.procedures import Code, Nothing, Procedure
@@ -83,6 +85,7 @@ def document() -> dict[str, Any]:
     """The whole document, as JSON has it."""
     schemas: dict[str, Any] = {"Error": ERROR}
     paths = {f"/{procedure.name}": _path(procedure, schemas) for procedure in procedures.all_procedures()}
+    links.add(paths, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -114,9 +117,7 @@ def _path(procedure: Procedure, schemas: dict[str, Any]) -> dict[str, Any]:
     else:
         operation["requestBody"] = {
             "required": True,
-            "content": {
-                "application/json": {"schema": _schema(procedure.takes, schemas, "validation")} | _example(procedure)
-            },
+            "content": {JSON: {"schema": _schema(procedure.takes, schemas, "validation")} | _example(procedure)},
         }
     operation["responses"] = _responses(procedure, schemas)
     return {"get" if procedure.is_query else "post": operation}
@@ -135,7 +136,7 @@ def _parameters(procedure: Procedure, schemas: dict[str, Any]) -> list[dict[str,
     if procedure.takes is Nothing:
         return []
     own: dict[str, Any] = {}  # the object itself stands in parameters alone
-    schema = _resolved(_schema(procedure.takes, own, "validation"), own)
+    schema = resolved(_schema(procedure.takes, own, "validation"), own)
     _add(schemas, {name: found for name, found in own.items() if found is not schema})
     required = schema.get("required", [])
     return [
@@ -165,7 +166,7 @@ def _success(procedure: Procedure, schemas: dict[str, Any]) -> dict[str, Any]:
     content: dict[str, Any] = {"schema": _schema(procedure.answers, schemas, "serialization")}
     if procedure.answer_example is not None:
         content["example"] = procedure.answer_example
-    return {"description": "Done.", "content": {"application/json": content}}
+    return {"description": "Done.", "content": {JSON: content}}
 
 
 def _failure(code: Code) -> dict[str, Any]:
@@ -175,9 +176,7 @@ def _failure(code: Code) -> dict[str, Any]:
         "code": code.name,
         "data": {"code": code.name, "httpStatus": code.status, "path": "registry.create", "zodError": None},
     }
-    content: dict[str, Any] = {
-        "application/json": {"schema": {"$ref": SCHEMA.format(model="Error")}, "example": example}
-    }
+    content: dict[str, Any] = {JSON: {"schema": {"$ref": SCHEMA.format(model="Error")}, "example": example}}
     if code is Code.BAD_REQUEST:
         example["data"]["zodError"] = FIELD_ERRORS
         example["issues"] = [{"code": "custom", "path": ["registryUrl"], "message": "A host has no spaces."}]
@@ -202,9 +201,3 @@ def _add(schemas: dict[str, Any], more: Mapping[str, Any]) -> None:
     for name, schema in more.items():
         if schemas.setdefault(name, schema) != schema:
             raise ValueError(f"Two schemas of the API are called {name}.")
-
-
-def _resolved(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
-    reference = schema.get("$ref", "")
-    found: Mapping[str, Any] = schemas[reference.rpartition("/")[2]] if reference else schema
-    return found

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from organisations.procedures import Code, Issue, Refusal, Schema
 
 MOST_DEPTH = 32
+MOST_ISSUES = 20
 SENTENCES = {"missing": "This is required.", "string_too_short": "This must not be empty."}
 HALF_A_CHARACTER = range(0xD800, 0xE000)
 
@@ -38,26 +39,52 @@ def check_content_type(request: HttpRequest) -> None:
 def parse(text: str | bytes) -> Any:
     """What the JSON says; raises NotJson."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_float=_number, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:  # not UTF-8, and numbers of thousands of digits, are ValueErrors too
         raise NotJson from error
+
+
+def _number(text: str) -> float | int:
+    """A whole number is one however it is written: 22.0 is 22."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)  # NaN and Infinity are JavaScript, not JSON
 
 
-def validated(schema: type[Schema], values: Any) -> Schema:
-    """The input of a procedure; raises Refusal, naming every bad field and quoting none."""
+def validated(schema: type[Schema], values: Any, *, as_texts: bool = False) -> Schema:
+    """The input of a procedure; raises Refusal, naming every bad field and quoting none.
+
+    `as_texts` is for a query string, where a number is a text of digits; in JSON it is a number.
+    """
     if values is None:
         values = {}
-    issues = list(_unstorable(values, ()))
+    issues = list(_unstorable(_known(schema, values)))
     if not issues:
         try:
-            return schema.model_validate(values)
+            return schema.model_validate(values, strict=not as_texts, by_name=False)
         except ValidationError as error:
-            issues = [_issue(found) for found in error.errors(include_url=False, include_input=False)]
+            wrong = error.errors(include_url=False, include_input=False)
+            issues = [_issue(found) for found in wrong[:MOST_ISSUES]]
     raise Refusal(Code.BAD_REQUEST, "Input validation failed", issues=issues)
+
+
+def _known(schema: type[Schema], values: Any) -> Any:
+    """What of an object is read at all: whatever else is in it is ignored, and may be anything."""
+    if not isinstance(values, dict):
+        return values
+    fields = {str(field.alias): _schema_in(field.annotation) for field in schema.model_fields.values()}
+    return {
+        name: _known(inner, values[name]) if inner else values[name] for name, inner in fields.items() if name in values
+    }
+
+
+def _schema_in(annotation: Any) -> type[Schema] | None:
+    """The schema of a field that is an object, which may be optional; None for any other."""
+    kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+    return next((kind for kind in kinds if issubclass(kind, Schema)), None)
 
 
 def _issue(found: Any) -> Issue:
@@ -69,18 +96,26 @@ def _issue(found: Any) -> Issue:
     return Issue(path=tuple(found["loc"]), message=message, code=kind)
 
 
-def _unstorable(value: Any, path: tuple[str | int, ...]) -> Iterator[Issue]:
-    """Texts that no database takes, and what is nested deeper than anything that is asked for."""
-    if len(path) > MOST_DEPTH:
-        yield Issue(path[:1], "It is nested too deep.", "too_deep")
-    elif isinstance(value, str):
+def _unstorable(values: Any) -> Iterator[Issue]:
+    """Fields with texts that no database takes, or nested deeper than anything that is asked for; one issue each.
+
+    What they are called further in is as much the caller's own as what they hold, and is not quoted either.
+    """
+    if isinstance(values, dict):
+        for name, value in values.items():
+            if complaint := _complaint(value):
+                yield Issue((name,), complaint, "unstorable")
+
+
+def _complaint(value: Any, depth: int = 1) -> str:
+    if depth > MOST_DEPTH:
+        return "It is nested too deep."
+    if isinstance(value, str):
         if "\0" in value:
-            yield Issue(path, "It contains a NUL character.", "unstorable")
-        elif any(ord(character) in HALF_A_CHARACTER for character in value):
-            yield Issue(path, "It contains half a character (a lone surrogate).", "unstorable")
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _unstorable(inner, (*path, name))
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            yield from _unstorable(inner, (*path, number))
+            return "It contains a NUL character."
+        is_whole = not any(ord(character) in HALF_A_CHARACTER for character in value)
+        return "" if is_whole else "It contains half a character (a lone surrogate)."
+    inner: list[Any] = (
+        [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    )
+    return next(filter(None, (_complaint(one, depth + 1) for one in inner)), "")

@@ -19,7 +19,7 @@ def answer(request: HttpRequest, path: str) -> HttpResponse:
             return HttpResponse(status=204)
         procedure = _procedure(request, path)
         name = procedure.name
-        body = carry_out(procedure, caller, _values(request, procedure))
+        body = carry_out(procedure, caller, _values(request, procedure), as_texts=procedure.is_query)
     except callers.Unauthorized as refusal:
         return json_response(as_json({"message": str(refusal)}), status=refusal.code.status)
     except reading.NotJson:
