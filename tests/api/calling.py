@@ -11,8 +11,7 @@ from urllib.parse import urlencode
 from django.db import transaction
 from django.test import Client
 
-from dokreg.api import throttle
-from organisations import api_keys
+from organisations import api_keys, throttle
 from organisations.models import User
 from organisations.procedures import Procedure
 from tests.people import membership_of

@@ -30,8 +30,8 @@ from tests.people import membership_of
 
 # They wait for a worker's verdict.
 WAITING = [
-    "registry.create", "registry.update", "registry.testRegistry", "registry.testRegistryById", "server.create",
-    "server.update", "server.validate", "application.delete",
+    "registry.create", "registry.update", "registry.testRegistry", "registry.testRegistryById", "server.validate",
+    "application.delete",
 ]  # fmt: skip
 # What they take is checked beyond what a schema can say (hosts, images, keys, names that are taken), or is tried out;
 # what does not do is answered 400, with the reason.

@@ -1,5 +1,6 @@
 """Waiting for the end of a run: in time, not for ever, and not by too many at once."""
 
+import contextlib
 import time
 
 import pytest
@@ -8,7 +9,7 @@ from django.utils import timezone
 from organisations.models import Organisation, User
 from servers import watching
 from servers.models import ServerTest
-from servers.watching import TooManyWait, wait_until, wait_until_over
+from servers.watching import TooManyWait, place, wait_until, wait_until_over
 from tests.servers.rows import make_key, make_server
 
 
@@ -38,11 +39,26 @@ def test_a_row_that_is_gone_is_over(run: ServerTest) -> None:
 
 
 def test_no_more_wait_than_can_be_spared() -> None:
-    def one_more(depth: int) -> bool:
-        """Wait while so many wait already."""
-        return wait_until(lambda: depth == 0 or one_more(depth - 1), seconds=0)
+    others = [f"organisation {number}" for number in range(watching.MOST_WAITING)]
+    with contextlib.ExitStack() as stack:
+        for organisation in others:
+            stack.enter_context(place(organisation))
+        with pytest.raises(TooManyWait), place("one more"):
+            pass
+    with place("one more"):  # those who had waited have left
+        pass
+    assert not watching._places
 
-    assert one_more(watching.MOST_WAITING - 1) is True
-    with pytest.raises(TooManyWait):
-        one_more(watching.MOST_WAITING)
-    assert one_more(watching.MOST_WAITING - 1) is True  # those who gave up have left
+
+def test_one_organisation_does_not_take_all_places() -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(watching.MOST_OF_ONE):
+            stack.enter_context(place("greedy"))
+        with pytest.raises(TooManyWait), place("greedy"):
+            pass
+        stack.enter_context(place("another"))
+
+
+def test_something_else_is_waited_for() -> None:
+    answers = iter([False, False, True])
+    assert wait_until(lambda: next(answers), seconds=5) is True
