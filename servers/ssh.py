@@ -194,8 +194,14 @@ def _read_all(channel: paramiko.Channel, on_output: OnOutput) -> None:
 class _Clock:
     """Says, after something broke, whether it was the deadline that broke it."""
 
-    def __init__(self) -> None:
+    def __init__(self, end: float) -> None:
+        self.end = end
         self.rang = False
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the time is up, though paramiko, which has a clock of its own, may have noticed first."""
+        return self.rang or time.monotonic() >= self.end
 
     def explain(self, target: Target, *, silent: bool = False) -> SSHProblem:
         if silent:
@@ -213,7 +219,7 @@ def _left(end: float, *, at_most: float) -> float:
 @contextlib.contextmanager
 def closing_at(end: float, thing: socket.socket | paramiko.Channel) -> Iterator[_Clock]:
     """Close a socket or channel when the time is up: paramiko waits without end in several places."""
-    clock = _Clock()
+    clock = _Clock(end)
 
     def ring() -> None:
         clock.rang = True
@@ -350,7 +356,7 @@ def _explain(error: Exception, target: Target, clock: _Clock) -> SSHProblem:
         return HostKeyUnconfirmed(verdict, seen=seen)
     if isinstance(error, paramiko.AuthenticationException):
         return Refused(verdicts.ssh_auth_refused(user=target.user))
-    if clock.rang or (isinstance(error, paramiko.SSHException) and "banner" in str(error)):
+    if clock.is_up or (isinstance(error, paramiko.SSHException) and "banner" in str(error)):
         return Unreachable(verdicts.ssh_silent(address=target.address))
     if isinstance(error, (paramiko.SSHException, OSError, EOFError)):
         return Unreachable(verdicts.connection_lost(address=target.address))
