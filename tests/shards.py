@@ -1,8 +1,9 @@
 """Runs the tests as several processes side by side: most of them wait for real programs more than for the processor.
 
-Each has a machine of its own as far as the lab can tell: a network with nothing but its loopback, and its own /tmp,
-/var/tmp, /dev/shm and /etc/hosts. So tests that look for what was left behind see what their own process left. Where
-that cannot be had (it needs root), they run in one process. Arguments are handed on to pytest.
+Each has a machine of its own as far as the lab can tell: processes that no other sees, a network with nothing but its
+loopback, and its own /tmp, /var/tmp, /dev/shm and /etc/hosts. So tests that look for what was left behind see what
+their own process left. Where that cannot be had (it needs root), they run in one process. Arguments are handed on to
+pytest.
 """
 
 import os
@@ -15,7 +16,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # Folders whose tests run in one process, so that each takes about as long; what is named nowhere runs in the last.
 GROUPS = (("browser", "dokreg"), ("clients", "faults"), ("api", "applications", "servers"))
-NAMESPACES = ["unshare", "--mount", "--net", "--propagation", "private"]
+NAMESPACES = [
+    "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private",
+]  # fmt: skip
 # In the new namespaces: $1 is a folder of this process's own, the words after it are the command.
 ENTER = """
 set -e
@@ -26,7 +29,7 @@ mkdir -m 1777 "$1/tmp" "$1/var-tmp"
 mount --bind "$1/tmp" /tmp
 mount --bind "$1/var-tmp" /var/tmp  # the last, since $1 lies in there
 shift
-exec "$@"
+"$@"  # not by exec: this shell is the first process here, and buries what nobody else waits for
 """
 
 
