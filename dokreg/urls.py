@@ -11,7 +11,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/docs", views.api_docs, name="api_docs"),
     # Clients whose base URL ends with a slash write two.
-    re_path(r"^(?:/*)api/(?P<path>.*)$", views.api, name="api"),
+    re_path(r"^(?:/*)api/(?P<path>(?s:.*))$", views.api, name="api"),
     re_path(r"^webhooks/(?P<key>[^/]+)/?$", webhook_in, name="webhook"),
     path("", include("organisations.account_urls")),
     path("<slug:organisation>/settings/", include("servers.urls")),

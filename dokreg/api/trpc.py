@@ -28,11 +28,11 @@ class Reply:
 
 def answer(request: HttpRequest, path: str) -> HttpResponse:
     """The answer to a request of this path below /api/trpc/."""
-    names = path.split(",") if _is_batch(request) else [path]
     try:
         caller = callers.identify(request)
         if request.method == "HEAD":
             return HttpResponse(status=204)
+        names = path.split(",") if _is_batch(request) else [path]
         inputs = _inputs(request, len(names))
     except reading.NotJson:
         return json_response(_error(Refusal(Code.BAD_REQUEST, "Invalid JSON"), ""), status=400)
@@ -48,7 +48,7 @@ def answer(request: HttpRequest, path: str) -> HttpResponse:
 
 
 def _is_batch(request: HttpRequest) -> bool:
-    return request.GET.get("batch") == "1"
+    return reading.query_of(request).get("batch") == "1"
 
 
 def _inputs(request: HttpRequest, number: int) -> list[Any]:
@@ -59,7 +59,7 @@ def _inputs(request: HttpRequest, number: int) -> list[Any]:
         reading.check_content_type(request)
         given = reading.parse(reading.body_of(request))
     else:
-        text = request.GET.get("input", "")
+        text = reading.query_of(request).get("input", "")
         given = reading.parse(text) if text else None
     if not _is_batch(request):
         return [unwrapped(given)]
