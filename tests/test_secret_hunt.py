@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.api_hunt import Rounds
 from tests.lab import sshd
 from tests.lab.aws import Aws
 from tests.lab.engine import Engine
@@ -68,11 +69,13 @@ def hunt(
             answers += _mint(owner, cloud)
             answers += _stay_logged_in(owner, bearer_registry.host, server_id, server_one)
             answers.append(_be_told(owner))
+        rounds = _go_rounds(dokreg, bearer_registry.host, server_one, watch)
+        answers += rounds.answers
         # After the watch: the container itself has its environment.
         answers += _deploy(owner, lab_registry, engine_one, server_id)
         key, secret = _be_called(owner)
         middle = server_one.private_key.splitlines()[2]
-        others = [middle, secret, _make_api_key(owner), *cloud.all_tokens()]
+        others = [middle, secret, _make_api_key(owner), rounds.key, *rounds.new_keys, *cloud.all_tokens()]
         yield Hunt(dokreg, owner, others, key, watch, answers)
 
 
@@ -183,6 +186,16 @@ def _be_called(owner: Owner) -> tuple[str, str]:
         with pytest.raises(urllib.error.HTTPError):
             urllib.request.urlopen(request)
     return address.rpartition("/")[2], secret
+
+
+def _go_rounds(dokreg: Running, host: str, server: sshd.Server, watch: Watch) -> Rounds:
+    """Call every procedure of the API, with a key that must show nowhere either."""
+    rounds = Rounds(dokreg, SECRETS)
+    with watching(rounds.key, *SECRETS.values()) as also:
+        rounds.go_right(server, host)
+        rounds.go_wrong()
+    watch.sightings |= also.sightings
+    return rounds
 
 
 def _make_api_key(owner: Owner) -> str:

@@ -125,7 +125,8 @@ def _path(procedure: Procedure, schemas: dict[str, Any]) -> dict[str, Any]:
 
 def _description(procedure: Procedure) -> str:
     needs = " or ".join(f"“{in_words([name])}”" for name in procedure.permissions)
-    return " ".join(filter(None, [procedure.description, f"Needs the permission {needs}." if needs else ""]))
+    who = f"Needs the permission {needs}." if needs else "Every member may ask for it."
+    return " ".join(filter(None, [procedure.description, who]))
 
 
 def _example(procedure: Procedure) -> dict[str, Any]:

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, NoReturn, get_args
 
-from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
+from django.http import HttpRequest, QueryDict
 from pydantic import ValidationError
 
 from organisations.procedures import Code, Issue, Refusal, Schema
@@ -26,6 +26,14 @@ def body_of(request: HttpRequest) -> bytes:
         return request.body
     except RequestDataTooBig:
         raise Refusal(Code.PAYLOAD_TOO_LARGE, "The request is longer than 1 MB.") from None
+
+
+def query_of(request: HttpRequest) -> QueryDict:
+    """The fields of the query string; Refusal if they are too many."""
+    try:
+        return request.GET
+    except TooManyFieldsSent:
+        raise Refusal(Code.BAD_REQUEST, "The query string has too many fields.") from None
 
 
 def check_content_type(request: HttpRequest) -> None:

@@ -44,7 +44,7 @@ def _procedure(request: HttpRequest, path: str) -> Procedure:
 
 def _values(request: HttpRequest, procedure: Procedure) -> Any:
     if procedure.is_query:
-        return {name: value for name, value in request.GET.items() if value != ""}
+        return {name: value for name, value in reading.query_of(request).items() if value != ""}
     reading.check_content_type(request)
     return reading.parse(reading.body_of(request))
 

@@ -30,11 +30,11 @@ class Reply:
 
 def answer(request: HttpRequest, path: str) -> HttpResponse:
     """The answer to a request of this path below /api/trpc/."""
-    names = path.split(",") if _is_batch(request) else [path]
     try:
         caller = callers.identify(request)
         if request.method == "HEAD":
             return HttpResponse(status=204)
+        names = path.split(",") if _is_batch(request) else [path]
         inputs = _inputs(request, len(names))
     except reading.NotJson:
         return refused(Refusal(Code.BAD_REQUEST, "Invalid JSON"))
@@ -65,7 +65,7 @@ def _replies(request: HttpRequest, caller: Caller, names: list[str], inputs: lis
 
 
 def _is_batch(request: HttpRequest) -> bool:
-    return request.GET.get("batch") == "1"
+    return reading.query_of(request).get("batch") == "1"
 
 
 def _inputs(request: HttpRequest, number: int) -> list[Any]:
@@ -82,7 +82,7 @@ def _inputs(request: HttpRequest, number: int) -> list[Any]:
 
 def _given(request: HttpRequest) -> Any:
     if request.method != "POST":
-        text = request.GET.get("input", "")
+        text = reading.query_of(request).get("input", "")
         return reading.parse(text) if text else None
     if not request.META.get("CONTENT_LENGTH") or request.META["CONTENT_LENGTH"] == "0":
         return None  # what takes nothing is asked for without a body

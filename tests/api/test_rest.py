@@ -2,6 +2,7 @@
 
 import json
 import logging
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -10,6 +11,7 @@ from organisations.models import Organisation, User
 from organisations.procedures import Caller, Schema
 from organisations.procedures import _procedures as declared
 from tests.api.calling import Api, key_of
+from tests.api.documented import IDS
 from tests.registries.rows import make_registry
 
 RECORD_KEYS = (
@@ -55,6 +57,17 @@ def test_unknown_paths_and_wrong_methods_are_not_found(api: Api) -> None:
         assert answer.status == 404, path
         assert answer.value["code"] == "NOT_FOUND"
         assert "path" not in answer.value["data"]
+
+
+def test_a_path_with_a_line_break_in_it_is_unknown(api: Api) -> None:
+    for path in ("/api/%0Aregistry.all", "/api/registry.all%0A"):
+        assert (api.send("GET", path).status, api.send("GET", path).value["code"]) == (404, "NOT_FOUND")
+        assert Api("").send("GET", path).status == 401
+
+
+def test_a_query_with_too_many_fields_is_refused(api: Api) -> None:
+    answer = api.get("registry.all", **{f"field{number}": "1" for number in range(1001)})
+    assert (answer.status, answer.message) == (400, "The query string has too many fields.")
 
 
 def test_a_path_is_never_redirected(api: Api) -> None:
@@ -119,7 +132,19 @@ def test_what_no_database_takes_is_named(api: Api) -> None:
 
 
 def test_unknown_keys_are_ignored(api: Api) -> None:
-    assert api.post("project.create", name="Shop", whatever={"a": 1}).status == 200
+    nested: Any = "deep"
+    for _ in range(100):
+        nested = [nested]
+    assert api.post("project.create", name="Shop", whatever={"a": "\0"}, other="\ud800", more=nested).status == 200
+
+
+def test_a_number_is_no_text_and_no_yes_in_a_body(api: Api, documented: None) -> None:
+    """In a query string it has to be a text; 22.0 is how some write 22."""
+    for port in ("22", True, 22.5):
+        answer = api.post("server.update", serverId=IDS["serverId"], port=port)
+        assert (answer.status, list(answer.fields)) == (400, ["port"])
+    assert api.send("POST", "/api/server.update", f'{{"serverId": "{IDS["serverId"]}", "port": 22.0}}').status == 200
+    assert api.get("deployment.readLogs", deploymentId=IDS["deploymentId"], tail="1").status == 200
 
 
 def test_a_procedure_that_breaks_says_nothing_of_why(

@@ -140,6 +140,11 @@ def test_bodies_that_are_refused(api: Api) -> None:
         assert answer.status == answer.value["error"]["json"]["data"]["httpStatus"] == status
 
 
+def test_a_query_with_too_many_fields_is_refused(api: Api) -> None:
+    answer = api.send("GET", "/api/trpc/registry.all", {f"field{number}": "1" for number in range(1001)})
+    assert answer.status == answer.value["error"]["json"]["data"]["httpStatus"] == 400
+
+
 def test_a_session_without_its_csrf_token(alice: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(alice)
