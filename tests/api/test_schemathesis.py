@@ -3,6 +3,7 @@
 DOKREG_API_EXAMPLES and DOKREG_API_SEED make it look longer, and elsewhere.
 """
 
+import copy
 import functools
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -88,7 +89,7 @@ def app(environ: dict[str, Any], start_response: Any) -> Any:
 
 def schema_of(names: Iterable[str]) -> Any:
     """Of these procedures."""
-    document = openapi.document()
+    document = copy.deepcopy(openapi.document())  # schemathesis writes into it
     paths = {f"/{name}": document["paths"][f"/{name}"] for name in names}
     schema = schemathesis.openapi.from_dict(document | {"paths": paths}, config=schemathesis.Config.from_dict(CONFIG))
     schema.app = app
