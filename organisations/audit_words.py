@@ -18,6 +18,8 @@ from organisations.members import in_words
 from organisations.models import AuditEntry, Invitation, Membership, Organisation, OwnedByOrganisation
 
 LONGEST_VALUE = 100
+# The page, and the line itself, say these.
+SAID_ELSEWHERE = {"organisation", "api_key"}
 NOTHING = {"", "None", "null"}
 # Said without their values: long, or only a sign that a secret is another one.
 SAID_IN_SHORT = {
@@ -164,7 +166,8 @@ def _thing(entry: AuditEntry) -> str:
 
 def _who(entry: AuditEntry) -> str:
     if entry.actor is not None:
-        return str(entry.actor.get_username())
+        key = (entry.additional_data or {}).get("api_key")
+        return f"{entry.actor.get_username()} (API key {key}…)" if key else str(entry.actor.get_username())
     if entry.event == "sign-in refused":
         return "Somebody"
     return entry.actor_email or "dokreg"
@@ -203,7 +206,7 @@ def _first_values(entry: AuditEntry, names: Names) -> Iterator[str]:
 
 def _facts(data: dict[str, Any]) -> Iterator[str]:
     """What was recorded with an event; the organisation is said by the page."""
-    return (f"{capfirst(name)}: {_short(str(fact))}" for name, fact in data.items() if name != "organisation")
+    return (f"{capfirst(name)}: {_short(str(fact))}" for name, fact in data.items() if name not in SAID_ELSEWHERE)
 
 
 def _change(model: type[Model] | None, name: str, old: str, new: str, names: Names) -> str:

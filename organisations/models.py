@@ -14,6 +14,7 @@ from django.utils.crypto import salted_hmac
 
 from dokreg import permissions
 from dokreg.ids import ID_LENGTH, new_id
+from organisations import calling
 
 RESERVED_SLUGS = frozenset(
     {
@@ -284,6 +285,7 @@ class AuditEntry(AbstractLogEntry):  # type: ignore[misc]  # the package has no 
         related_name="audit_entries",
     )
     organisation_id: str | None
+    additional_data: Any
     event = models.CharField(max_length=40, blank=True, help_text="What happened, if it was no change of the row.")
 
     class Meta(AbstractLogEntry.Meta):  # type: ignore[misc]
@@ -297,6 +299,8 @@ class AuditEntry(AbstractLogEntry):  # type: ignore[misc]  # the package has no 
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Moves the organisation from the data that the audited row handed over into its own column."""
+        if key := calling.key():
+            self.additional_data = (self.additional_data or {}) | {"api_key": key}
         if self.organisation_id is None and self.additional_data:
             self.organisation_id = self.additional_data.get("organisation")
         super().save(*args, **kwargs)

@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 
-from organisations import api_keys, audit, throttle
+from organisations import api_keys, audit, calling, throttle
 from organisations.access import LAST_ORGANISATION
 from organisations.models import Membership
 from organisations.procedures import Caller, Code, Refusal
@@ -41,6 +41,7 @@ def _by_key(request: HttpRequest, text: str) -> Caller:
     api_keys.note_use(key, address=address)
     request.user = key.membership.user
     audit.act_as(key.membership.user)
+    calling.note_key(key.start)
     return Caller(membership=key.membership, granted=key.granted, api_key=key)
 
 

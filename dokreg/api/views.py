@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 
 from dokreg.api import load, rest, trpc
 from dokreg.api.answering import broken
+from organisations import calling
 from organisations.procedures import Code, Refusal
 
 TRPC = "trpc/"
@@ -21,7 +22,8 @@ def answer(request: HttpRequest, path: str) -> HttpResponse:
     path = path.lstrip("/")
     surface: Any = trpc if path.startswith(TRPC) else rest
     try:
-        found: HttpResponse = surface.answer(request, path.removeprefix(TRPC).lstrip("/"))
+        with calling.call():
+            found: HttpResponse = surface.answer(request, path.removeprefix(TRPC).lstrip("/"))
     except SuspiciousOperation:  # such as more fields in the address than anybody needs
         return refused(surface, Refusal(Code.BAD_REQUEST, "The request is not one that dokreg reads."))
     except Exception as error:  # noqa: BLE001 - a program is to get JSON

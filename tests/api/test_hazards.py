@@ -10,7 +10,8 @@ import pytest
 from applications.models import Application
 from organisations import api_keys
 from organisations.api_key_models import ApiKey
-from organisations.models import Membership, Organisation, User
+from organisations.audit_words import lines_of
+from organisations.models import AuditEntry, Membership, Organisation, User
 from registries import proving
 from registries.models import Registry, RegistryTest, Rotation
 from registries.proving import Proof
@@ -255,6 +256,18 @@ def test_passwords_are_not_guessed_by_the_dozen(api: Api, organisation: Organisa
 
     assert [guess(str(number)).status for number in range(12)] == [400] * 10 + [429] * 2
     assert guess("old").value is True
+
+
+def test_the_audit_trail_tells_keys_of_one_member_apart(alice: User, organisation: Organisation) -> None:
+    first, second = Api(key_of(alice)), Api(key_of(alice))
+    first.post("project.create", name="One")
+    second.post("project.create", name="Two")
+    make_registry(organisation, alice)
+    entries = AuditEntry.objects.filter(organisation=organisation).order_by("timestamp")
+    who = {line.thing: line.who for line in lines_of(entries)}
+    assert who["One"] == f"alice (API key {first.key[:6]}…)"
+    assert who["Two"] == f"alice (API key {second.key[:6]}…)"
+    assert "API key" not in who["Images"]
 
 
 # Host keys
