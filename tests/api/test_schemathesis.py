@@ -5,9 +5,9 @@ DOKREG_API_EXAMPLES and DOKREG_API_SEED make it look longer, and elsewhere.
 
 import copy
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import schemathesis
@@ -69,12 +69,12 @@ CONFIG = {
     ],
 }
 # In the sequences, for fields of which a schema can only say that they are texts.
-PLAUSIBLE = {
+PLAUSIBLE: dict[str, Any] = {
     "registryUrl": "registry.example.com", "username": "robot", "imagePrefix": "acme", "kind": "generic",
     "image": "web:1", "dockerImage": "web:2", "ipAddress": "10.0.0.6", "hostKey": None, "privateKey": None,
     "publicKey": None, "ports": [], "volumes": [], "env": "A=1", "command": "run", "network": "bridge",
 }  # fmt: skip
-QUIETLY = settings(deadline=None, suppress_health_check=list(HealthCheck))
+Test = Callable[..., None]
 
 
 @functools.cache
@@ -96,11 +96,8 @@ def schema_of(names: Iterable[str]) -> Any:
     return schema
 
 
-schema, waiting = schema_of(PROCEDURES), schema_of(WAITING)
-
-
 @schemathesis.check
-def a_wrong_method_is_not_found(_context: CheckContext, response: Response, case: Case) -> None:
+def a_wrong_method_is_not_found(_context: CheckContext, response: Response, case: Case[Any]) -> None:
     """In place of schemathesis' own `unsupported_method`, which asks for 405."""
     if response.request.method != case.operation.method.upper():
         assert response.status_code == 404, response.request.method
@@ -130,49 +127,75 @@ def _refuse_as_postgresql_does(instance: models.Model, **_: Any) -> None:
             raise DataError(f"value too long for {field}")
 
 
-@schema.parametrize()
-@QUIETLY
-def test_every_procedure_keeps_to_the_document(case: Case, acme: None, no_verdicts: None) -> None:
+def each_case_of(names: Iterable[str]) -> Callable[[Test], Test]:
+    """Runs a test with what schemathesis makes of these procedures: the examples, the bounds, and what is drawn."""
+    parametrize: Callable[[Test], Test] = schema_of(names).parametrize()
+    quietly = settings(deadline=None, suppress_health_check=list(HealthCheck))
+    return lambda test: parametrize(quietly(test))
+
+
+@each_case_of(PROCEDURES)
+def test_every_procedure_keeps_to_the_document(case: Case[Any], acme: None, no_verdicts: None) -> None:
     with undone():
         case.call_and_validate()
 
 
-@waiting.parametrize()
-@QUIETLY
-def test_when_the_verdict_is_good(case: Case, acme: None, verdicts: Verdicts) -> None:
+@each_case_of(WAITING)
+def test_when_the_verdict_is_good(case: Case[Any], acme: None, verdicts: Verdicts) -> None:
     with undone():
         case.call_and_validate()
 
 
-@waiting.parametrize()
-@QUIETLY
-def test_when_the_verdict_is_bad(case: Case, acme: None, verdicts: Verdicts) -> None:
+@each_case_of(WAITING)
+def test_when_the_verdict_is_bad(case: Case[Any], acme: None, verdicts: Verdicts) -> None:
     verdicts.passes = False
     with undone():
         case.call_and_validate()
 
 
-class Workflow(schema.as_state_machine()):  # type: ignore[misc]  # it is made of the document
+class Workflow(schema_of(PROCEDURES).as_state_machine()):  # type: ignore[misc]  # it is made of the document
     """Goes along the links: what was created is shown, changed, used by another, removed, asked for again."""
 
+    succeeded: ClassVar[set[str]] = set()
+
     def setup(self) -> None:
+        self.gone: set[str] = set()
         self.ending = ExitStack()
         self.ending.enter_context(undone())
 
     def teardown(self) -> None:
         self.ending.close()
 
-    def before_call(self, case: Case) -> None:
+    def before_call(self, case: Case[Any]) -> None:
         """Ids that came along a link stay; those that were made up become ones that there are."""
         if isinstance(case.body, dict):
             made_up = {name for name in IDS if len(str(case.body.get(name))) != ID_LENGTH}
             better = PLAUSIBLE | {name: IDS[name] for name in made_up}
             case.body |= {name: value for name, value in better.items() if name in case.body}
 
+    def after_call(self, response: Response, case: Case[Any]) -> None:
+        super().after_call(response, case)
+        router, _, action = case.operation.path.strip("/").partition(".")
+        sent = (case.body if isinstance(case.body, dict) else {}) | dict(case.query or {})
+        if response.status_code == 200:
+            assert self.gone.isdisjoint(str(value) for value in sent.values())
+            self.succeeded.add(f"{router}.{action}")
+            if action in {"remove", "delete"}:
+                self.gone.add(sent[f"{router}Id"])
+
 
 def test_sequences_keep_to_the_document(acme: None, verdicts: Verdicts) -> None:
-    rounds = settings(QUIETLY, max_examples=EXAMPLES * 5, stateful_step_count=8, derandomize=True, database=None)
+    Workflow.succeeded.clear()
+    rounds = settings(
+        max_examples=EXAMPLES * 5,
+        stateful_step_count=8,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
     run_state_machine_as_test(Workflow, settings=rounds)
+    assert len(Workflow.succeeded) > 10
 
 
 def test_who_waits_is_known() -> None:
