@@ -19,6 +19,7 @@ from organisations.procedures import Procedure
 # A header in a file that only its owner reads: on the command line everybody on that machine could read the key.
 CURL = "curl --header @dokreg-key"
 DEEPEST = 4
+MOST_CHOICES = 12  # that are worth their room; of more than that the type alone is shown
 ORDER = (
     "registry", "server", "sshKey", "project", "environment", "application", "deployment", "user", "organization",
     "settings", "gitProvider", "destination",
@@ -123,7 +124,7 @@ def _type(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
         return _type(schemas[schema["$ref"].rpartition("/")[2]], schemas)
     if "const" in schema:
         return json.dumps(schema["const"])
-    if "enum" in schema:
+    if len(schema.get("enum", ())) in range(1, MOST_CHOICES):
         return " | ".join(json.dumps(value) for value in schema["enum"])
     if schema.get("type") == "array":
         inner = _type(schema.get("items", {}), schemas)
