@@ -238,9 +238,14 @@ def closing_at(end: float, thing: socket.socket | paramiko.Channel) -> Iterator[
         watchdog.cancel()
 
 
+def _close_if_open(channel: paramiko.Channel) -> None:
+    with contextlib.suppress(EOFError, OSError, paramiko.SSHException):  # its connection is gone already
+        channel.close()
+
+
 def _close_channel(channel: paramiko.Channel) -> None:
     """Close a channel. Others share its connection, which is closed only if it does not move any more."""
-    closing = threading.Thread(target=channel.close, daemon=True)
+    closing = threading.Thread(target=_close_if_open, args=(channel,), daemon=True)
     closing.start()
     closing.join(timeout=CLOSE_SECONDS)
     if closing.is_alive():

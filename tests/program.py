@@ -38,11 +38,18 @@ class Program:
         assert reply.status == 200, reply
         return reply.value
 
+    def raw(self, name: str, /) -> bytes:
+        """The body of a query's answer as it came."""
+        return self._send("GET", f"/api/{name}", None)[1]
+
     def _ask(self, method: str, path: str, body: str | None) -> Reply:
-        headers = {"x-api-key": self.key, "Content-Type": "application/json"}
-        self._connection.request(method, path, body, headers)
+        status, content = self._send(method, path, body)
+        return Reply(status, json.loads(content or "null"))
+
+    def _send(self, method: str, path: str, body: str | None) -> tuple[int, bytes]:
+        self._connection.request(method, path, body, {"x-api-key": self.key, "Content-Type": "application/json"})
         answer = self._connection.getresponse()
-        return Reply(answer.status, json.loads(answer.read() or "null"))
+        return answer.status, answer.read()
 
 
 def key_of(dokreg: Running, username: str = "alice") -> str:

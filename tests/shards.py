@@ -77,7 +77,7 @@ def _run_all(folder: Path, arguments: list[str]) -> int:
 
 
 def _pytest(arguments: list[str]) -> list[str]:
-    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--durations=12", *arguments]
 
 
 def _can_have_namespaces() -> bool:

@@ -383,8 +383,11 @@ def test_a_server_that_is_stopped_takes_its_sessions_along(new_server: NewServer
     server = new_server()
     arguments = ["sleep", "987654"]
     assert server.ssh(f"nohup {shlex.join(arguments)} >/dev/null 2>&1 & echo started").stdout == "started\n"
-    sleepers = [process for process in psutil.process_iter() if command(process) == arguments]
-    assert sleepers
+    sleepers: list[psutil.Process] = []
+    end = time.monotonic() + 10
+    while not sleepers:  # the shell becomes it a moment after it has said so
+        assert time.monotonic() < end
+        sleepers = [process for process in psutil.process_iter() if command(process) == arguments]
     server.stop()
     assert not any(process.is_running() for process in sleepers)
 
