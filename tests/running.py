@@ -130,11 +130,19 @@ class Running:
 
     def send(self, task: str, *arguments: str) -> None:
         """Hand a task to its broker, as beat does it when its time has come."""
-        found = re.search(r"/\S+broker\.sock", _command(self.service("broker.sock")))
-        assert found, self.output
-        with Celery("beside", broker=f"redis+socket://{found[0]}", set_as_current=False) as beside:
+        with self._celery() as beside:
             beside.conf.task_default_queue = "default"
             beside.send_task(task, arguments, ignore_result=True)
+
+    def takes_tasks(self, worker: str) -> bool:
+        """Whether the worker of this name answers, which it does once it takes tasks as well."""
+        with self._celery() as beside:
+            return bool(beside.control.ping(destination=[worker], timeout=1))
+
+    def _celery(self) -> Celery:
+        found = re.search(r"/\S+broker\.sock", _command(self.service("broker.sock")))
+        assert found, self.output
+        return Celery("beside", broker=f"redis+socket://{found[0]}", set_as_current=False)
 
     @contextlib.contextmanager
     def beside(self, *arguments: str) -> Iterator[psutil.Process]:

@@ -185,6 +185,4 @@ def test_without_beat_every_page_says_what_stands_still(dokreg: Running, owner: 
 
 
 def wait_for_second_worker(dokreg: Running) -> None:
-    dokreg.change("DELETE FROM dokreg_heartbeat WHERE name = 'worker second@lab'")  # of another test's
-    heart = "SELECT name FROM dokreg_heartbeat WHERE name = 'worker second@lab'"
-    dokreg.wait_for(lambda: bool(dokreg.column(heart)), "the second worker")
+    dokreg.wait_for(lambda: dokreg.takes_tasks("second@lab"), "the second worker")
