@@ -22,7 +22,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed-bench
 	$(BIN)/python -m tests.lab.packages
 	$(BIN)/python -m tests.bench
 
@@ -42,6 +42,10 @@ $(VENV)/.installed-dev: requirements-dev.lock | $(VENV)/bin/python
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
 	@touch $(VENV)/.installed $@
 
+$(VENV)/.installed-bench: requirements-bench.lock | $(VENV)/.installed-dev
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-bench.lock
+	@touch $@
+
 # Clients of the API that others wrote. npm is among the packages of the lab: `make test` installs those first.
 $(VENV)/.installed-clients: tests/clients/package.json tests/clients/package-lock.json | $(VENV)/bin/python
 	@mkdir -p $(VENV)/clients
@@ -52,6 +56,7 @@ $(VENV)/.installed-clients: tests/clients/package.json tests/clients/package-loc
 lock: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --group bench pyproject.toml -c requirements-dev.lock -o requirements-bench.lock
 	cd tests/clients && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 
 clean:
