@@ -23,6 +23,27 @@ pytest_plugins = [
 ]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Beside a PostgreSQL run those alone for which the database could matter; the others ran with SQLite."""
+    if not beside.is_there():
+        return
+    left_out = [item for item in items if item.get_closest_marker("once") or not _meets_a_database(item)]
+    config.hook.pytest_deselected(items=left_out)
+    kept = set(items).difference(left_out)
+    items[:] = [item for item in items if item in kept]
+
+
+def _meets_a_database(item: pytest.Item) -> bool:
+    """Whether it has one in its own process, or speaks to a dokreg that has one."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    module = vars(getattr(item, "module", None) or pytest)
+    return bool(
+        item.get_closest_marker("django_db")
+        or fixtures & {"db", "transactional_db", "postgres", "dokreg", "owner"}
+        or {"running", "Running"} & module.keys()
+    )
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """The database of the tests begins as a copy of one that is migrated."""
