@@ -128,5 +128,7 @@ def test_a_host_key_is_in_one_of_three_states(organisation: Organisation, pinned
 
 @pytest.mark.parametrize("user", ["-l", "root;id", "a b", "a\n", "$(id)", "ü", "a'b", "", "x" * 65])
 def test_a_user_name_with_odd_characters_is_refused(organisation: Organisation, user: str) -> None:
+    server = make_server(organisation)
+    server.user = user
     with pytest.raises(ValidationError):
-        make_server(organisation, user=user).clean_fields()
+        server.clean_fields()
