@@ -129,6 +129,12 @@ def sweep(model: type[AnyRun], task: "Task[Any, Any]", **wipe: Any) -> list[AnyR
     return [run for run in abandoned if _lose(run, verdicts.worker_lost(), wipe)]
 
 
+def lose_all(model: type[AnyRun], **wipe: Any) -> list[AnyRun]:
+    """End as lost whatever is not over, begun or not: it was under way in another life. Answers these rows."""
+    under_way = model._default_manager.filter(state__in=(Run.State.QUEUED, Run.State.RUNNING))
+    return [run for run in under_way if _lose(run, verdicts.restored(), wipe)]
+
+
 def send_id(task: "Task[Any, Any]", run_id: str) -> None:
     """Hand an id to the broker now; a broker that is away is no error, since the sweep sends it again."""
     try:
