@@ -65,6 +65,7 @@ class Manifest:
                 )
             manifest = cls(**{field.name: values[field.name] for field in dataclasses.fields(cls)})
             manifest.taken  # noqa: B018 - it must be a time
+            manifest.size + 1  # noqa: B018 - and this a number
         except (ValueError, KeyError, TypeError) as error:
             raise _not_a_backup() from error
         return manifest
@@ -100,9 +101,12 @@ def write(target: str, *, manifest: Manifest, database: Path) -> None:
 def read(source: str, *, into: Path) -> Manifest:
     """Unpack the database of a backup into a file (0600), and check it against its manifest. Raises BackupProblem."""
     try:
-        with _opened(source) as file, tarfile.open(fileobj=file, mode="r|gz") as archive:
-            manifest = Manifest.from_json(_member(archive, MANIFEST).read(_LONGEST_MANIFEST))
-            digest = _unpack(_member(archive, DATABASE), into, limit=manifest.size)
+        with _opened(source) as file, gzip.GzipFile(fileobj=file) as packed:
+            with tarfile.open(fileobj=packed, mode="r|") as archive:
+                manifest = Manifest.from_json(_member(archive, MANIFEST).read(_LONGEST_MANIFEST))
+                digest = _unpack(_member(archive, DATABASE), into, limit=manifest.size)
+            while packed.read(_BLOCK):  # to its end, where it says whether it is whole
+                pass
     except OSError as error:
         if isinstance(error, tarfile.TarError) or error.strerror is None:  # what gzip raises has no errno
             raise _not_a_backup() from error
