@@ -9,7 +9,7 @@ from servers import runs
 
 def end(_taken_at: dt.datetime) -> None:
     """Whatever is under way, with the secrets that it alone has."""
-    runs.lose_all(RegistryTest, draft_password=None, to_tidy=True)
+    runs.lose_all(RegistryTest, draft_password=None, begun={"to_tidy": True})
     runs.lose_all(ConfigCheck)
     runs.lose_all(CatalogLook)
     tokens.let_be_due(runs.lose_all(TokenRefresh))

@@ -63,9 +63,9 @@ class Manifest:
                     f"The backup was made by dokreg {values['dokreg']}, in a form that this version does not know. "
                     f"Restore it with dokreg {values['dokreg']} or later."
                 )
-            manifest = cls(**{field.name: values[field.name] for field in dataclasses.fields(cls)})
+            known = {field.name: values[field.name] for field in dataclasses.fields(cls)}
+            manifest = cls(**known | {"size": int(values["size"])})
             manifest.taken  # noqa: B018 - it must be a time
-            manifest.size + 1  # noqa: B018 - and this a number
         except (ValueError, KeyError, TypeError) as error:
             raise _not_a_backup() from error
         return manifest

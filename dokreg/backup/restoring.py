@@ -180,6 +180,8 @@ def _replace_by_rows(database: Path) -> None:
             _drop_tables()
             executor = MigrationExecutor(connection)
             executor.migrate(executor.loader.graph.leaf_nodes())
+            with connection.cursor() as cursor:
+                cursor.execute("SET CONSTRAINTS ALL DEFERRED")  # the migrations have some checked at once
             rows.copy_all(source=staging.STAGED, target=connection)
             if rows.count_all(connection) != rows.count_all(staged):
                 raise BackupProblem("Not every row has arrived. The database is as it was. Restore again.")

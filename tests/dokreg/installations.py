@@ -11,7 +11,7 @@ from typing import Any
 from tests.lab.postgres import Postgres
 from tests.running import ROOT, Running
 
-KEY_FILES = {"DOKREG_SECRET_KEY": "secret_key", "DOKREG_FERNET_KEYS": "fernet_keys"}
+KEY_FILES = ("secret_key", "fernet_keys")
 
 
 def on_sqlite(data: Path) -> Running:
@@ -21,8 +21,14 @@ def on_sqlite(data: Path) -> Running:
 
 def on_postgres(data: Path, postgres: Postgres, database: str, *, keys_of: Running) -> Running:
     """One on an empty database, with the keys of another."""
-    keys = {name: (keys_of.data / "keys" / file).read_text().strip() for name, file in KEY_FILES.items()}
-    return Running(data, DATABASE_URL=postgres.url(database), REDIS_URL="redis://127.0.0.1:1/0", **keys)
+    secret_key, fernet_keys = ((keys_of.data / "keys" / name).read_text().strip() for name in KEY_FILES)
+    return Running(
+        data,
+        DATABASE_URL=postgres.url(database),
+        REDIS_URL="redis://127.0.0.1:1/0",
+        DOKREG_SECRET_KEY=secret_key,
+        DOKREG_FERNET_KEYS=fernet_keys,
+    )
 
 
 def fill(installation: Running) -> None:

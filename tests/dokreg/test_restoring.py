@@ -20,7 +20,7 @@ from dokreg.models import Heartbeat
 from organisations import notifying
 from organisations.models import Invitation, Organisation, SetupLink, User
 from organisations.notification_models import Delivery, NotificationChannel
-from registries import batches, tasks
+from registries import batches
 from registries.models import Draft, Registry, RegistryTest, Rotation, TokenRefresh
 from registries.models import TestBatch as Batch
 from servers.models import ConfigTurn, Server, ServerTest
@@ -104,7 +104,7 @@ def test_runs_are_lost_and_their_drafts_are_wiped(
     assert [(row.state, row.verdict) for row in rows] == [("lost", "restored")] * 3
     assert all("A backup was restored" in row.explanation for row in rows)
     assert RegistryTest.objects.get().draft_password is None
-    assert Deployment.objects.get().to_tidy
+    assert [model.objects.get().to_tidy for model in (RegistryTest, Deployment)] == [state == "running"] * 2
     assert not Draft.objects.exists()
     assert ConfigTurn.objects.get().claim == ""
 
@@ -122,7 +122,7 @@ def test_tests_that_wait_for_their_turn_are_lost_and_their_batch_is_closed(
 ) -> None:
     batches.ask(organisation=organisation, registry=registry, server=server, asked_by=alice)
     endings.end_all(TAKEN)
-    tasks.sweep_registry_tests()
+    batches.pump()
     assert RegistryTest.objects.get().state == "lost"
     assert Batch.objects.get().finished_at is not None
 

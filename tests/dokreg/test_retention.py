@@ -247,7 +247,12 @@ def test_it_goes_in_batches_and_each_is_small(registry: Registry, monkeypatch: p
         make_registry_test(registry)
     sizes: list[int] = []
     forget = retention._forget
-    monkeypatch.setattr(retention, "_forget", lambda rule, keys: sizes.append(len(keys)) or forget(rule, keys))
+
+    def noted(rule: retention.Rule, keys: list[Any]) -> int:
+        sizes.append(len(keys))
+        return forget(rule, keys)
+
+    monkeypatch.setattr(retention, "_forget", noted)
     assert retention.prune()["registry tests"] == 23
     assert sizes == [5, 5, 5, 5, 3]
 
