@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from django.contrib.sessions.models import Session
 from django.utils import timezone
@@ -276,7 +276,9 @@ def _kill_while(process: "subprocess.Popen[str]", is_in_the_middle: Callable[[],
         assert process.poll() is None, process.communicate()
         time.sleep(0.001)
     process.send_signal(signal.SIGSTOP)
-    assert psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
+    seen = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    assert seen is not None
+    assert seen.si_code == os.CLD_STOPPED
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
