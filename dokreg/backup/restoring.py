@@ -9,7 +9,7 @@ from pathlib import Path
 from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
@@ -185,11 +185,9 @@ def _replace_by_rows(database: Path) -> None:
             rows.copy_all(source=staging.STAGED, target=connection)
             if rows.count_all(connection) != rows.count_all(staged):
                 raise BackupProblem("Not every row has arrived. The database is as it was. Restore again.")
-    except OperationalError as error:
+    except DatabaseError as error:
         if getattr(error.__cause__, "sqlstate", "") == "55P03":  # lock_not_available
             raise _locked() from error
-        raise
-    except DatabaseError as error:
         raise BackupProblem(f"The database cannot be replaced: {error}. It is as it was.") from error
 
 

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from dokreg.backup import archives, taking
 from dokreg.backup.problems import BackupProblem
@@ -26,6 +27,8 @@ class Command(BaseCommand):
             manifest = taking.take(options["file"])
         except BackupProblem as problem:
             raise CommandError(str(problem)) from problem
+        except DatabaseError as error:
+            raise CommandError(f"The database cannot be used: {error}") from error
         if options["file"] != archives.STANDARD_STREAM:
             self.stdout.write(
                 f"{options['file']}: {sum(manifest.rows.values())} rows of {manifest.taken:%Y-%m-%d %H:%M:%S} UTC. "

@@ -4,6 +4,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from dokreg.backup import restoring, taking
 from dokreg.backup.archives import Manifest
@@ -18,6 +19,7 @@ Everything is then as it was when the backup was taken. In particular
   - what was revoked or forbidden since is allowed again: API keys, permissions, members, passwords of accounts. Look
     through Members and API keys afterwards;
   - credentials that were changed since are the old ones again; servers keep the logins that they have until then;
+  - calls of webhooks that were taken since, and were signed without a time, are taken once more if they come again;
   - what was due meanwhile is done as soon as dokreg starts: tokens are refreshed, images looked for. Do not start a
     restored dokreg beside the one that it was taken from.
 What does not come back: sessions (everybody signs in again), one-time links and open invitations, forms that were not
@@ -50,6 +52,8 @@ class Command(BaseCommand):
                 word = "are restored"
         except BackupProblem as problem:
             raise CommandError(str(problem)) from problem
+        except DatabaseError as error:
+            raise CommandError(f"The database cannot be used: {error}") from error
         self.stdout.write(
             f"{sum(manifest.rows.values())} rows of {manifest.taken:%Y-%m-%d %H:%M:%S} UTC, "
             f"from dokreg {manifest.dokreg} on {manifest.database}, {word}."
