@@ -14,8 +14,12 @@ class ApplicationsConfig(AppConfig):
     def ready(self) -> None:
         from auditlog.registry import auditlog
 
+        from applications import restoring
         from applications import uses as uses_here
         from applications.models import Application, Project
+        from applications.retention import rules
+        from dokreg import retention
+        from dokreg.backup import endings
         from organisations import audit_words, uses
         from registries import pullers
         from registries.models import Registry
@@ -30,6 +34,8 @@ class ApplicationsConfig(AppConfig):
                 "memory_mb", "cpus", "order", "webhook_changed_at", "poll_minutes",
             ],
         )  # fmt: skip
+        endings.register(restoring.end)
+        retention.register(rules)
         pullers.register(uses_here.pulling_with, let_go=uses_here.let_go_of)
         uses.register(Registry, uses_here.of_registry)
         uses.register(Server, uses_here.of_server)

@@ -21,7 +21,6 @@ from servers.testing import climb_all
 
 STEPS = (("ssh", "SSH"), ("container", "Container"))
 LINES = 200
-KEPT = dt.timedelta(hours=1)
 FRESH = dt.timedelta(seconds=15)
 DEADLINE = 30.0
 
@@ -69,11 +68,6 @@ def is_stale(look: ContainerLook | None, application: Application) -> bool:
         return True
     last = application.last_deployment
     return last is not None and last.finished_at is not None and look.created_at < last.finished_at
-
-
-def prune() -> None:
-    """Forget looks of a while ago; the next page asks anew."""
-    ContainerLook.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
 
 
 def _look(look: ContainerLook, application: Application, server: Server, ladder: Ladder) -> None:

@@ -5,7 +5,6 @@ from django.conf import settings
 
 from applications import deploy, deploying, looking, polling, sweeping
 from applications.models import ContainerLook
-from applications.webhooks import deliveries
 from servers import runs
 
 # A deployment ends itself by its own deadline; this is for a process that hangs where no deadline holds.
@@ -27,8 +26,6 @@ def sweep_deployments() -> None:
     sweeping.sweep()
     deploying.dispatch()
     runs.sweep(ContainerLook, run_container_look)
-    looking.prune()
-    deliveries.prune()
 
 
 @shared_task

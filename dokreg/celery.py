@@ -15,6 +15,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dokreg.settings")
 log = logging.getLogger(__name__)
 SWEEP_SECONDS = 15
 DISPATCH_SECONDS = 60
+PRUNE_SECONDS = 3600
 BEAT_RESTART_SECONDS = 5
 BEAT_HEARTBEAT_SECONDS = 10
 WORKER_HEARTBEAT_SECONDS = 10
@@ -22,32 +23,38 @@ WORKER_HEARTBEAT_SECONDS = 10
 app = Celery("dokreg")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-app.conf.beat_schedule = {
-    f"sweep {name}.{thing}": {
-        "task": f"{name}.tasks.sweep_{thing}",
-        "schedule": SWEEP_SECONDS,
-        # A sweep that waits longer than its period would only run beside the next one.
-        "options": {"expires": SWEEP_SECONDS - 1},
+app.conf.beat_schedule = (
+    {
+        f"sweep {name}.{thing}": {
+            "task": f"{name}.tasks.sweep_{thing}",
+            "schedule": SWEEP_SECONDS,
+            # A sweep that waits longer than its period would only run beside the next one.
+            "options": {"expires": SWEEP_SECONDS - 1},
+        }
+        for name, thing in (
+            ("organisations", "notifications"),
+            ("servers", "server_tests"),
+            ("registries", "registry_tests"),
+            ("registries", "token_refreshes"),
+            ("registries", "logins"),
+            ("registries", "rotations"),
+            ("registries", "config_checks"),
+            ("applications", "deployments"),
+            ("registries", "catalog_looks"),
+        )
     }
-    for name, thing in (
-        ("organisations", "notifications"),
-        ("servers", "server_tests"),
-        ("registries", "registry_tests"),
-        ("registries", "token_refreshes"),
-        ("registries", "logins"),
-        ("registries", "rotations"),
-        ("registries", "config_checks"),
-        ("applications", "deployments"),
-        ("registries", "catalog_looks"),
-    )
-} | {
-    f"dispatch {thing}": {
-        "task": f"{name}.tasks.dispatch_{thing}",
-        "schedule": DISPATCH_SECONDS,
-        "options": {"expires": DISPATCH_SECONDS - 1},
+    | {
+        f"dispatch {thing}": {
+            "task": f"{name}.tasks.dispatch_{thing}",
+            "schedule": DISPATCH_SECONDS,
+            "options": {"expires": DISPATCH_SECONDS - 1},
+        }
+        for name, thing in (("registries", "refreshes"), ("applications", "polls"))
     }
-    for name, thing in (("registries", "refreshes"), ("applications", "polls"))
-}
+    | {
+        "prune": {"task": "dokreg.tasks.prune", "schedule": PRUNE_SECONDS, "options": {"expires": PRUNE_SECONDS - 1}},
+    }
+)
 
 
 class BeatingScheduler(Scheduler):

@@ -230,6 +230,11 @@ def as_count(text: str, *, most: int = 1000) -> int:
     return int(text)
 
 
+def as_days(text: str) -> int:
+    """A whole number of days up to a hundred years; 0 means for ever."""
+    return 0 if text.strip() == "0" else as_count(text, most=36_500)
+
+
 def as_rate(text: str) -> int:
     """A whole number from 1 to a million."""
     return as_count(text, most=1_000_000)

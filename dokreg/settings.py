@@ -17,6 +17,7 @@ from dokreg.configuration import (
     as_bind,
     as_bool,
     as_count,
+    as_days,
     as_log_level,
     as_postgresql,
     as_rate,
@@ -54,6 +55,12 @@ DOKREG_DEPLOYMENTS_AT_ONCE = _env.parse("DOKREG_DEPLOYMENTS_AT_ONCE", as_count, 
 # From the first rung to the last, a pull of many gigabytes included.
 DOKREG_DEPLOYMENT_SECONDS = _env.parse("DOKREG_DEPLOYMENT_MINUTES", as_count, "30") * 60
 DOKREG_DELIVERIES_AT_ONCE = _env.parse("DOKREG_DELIVERIES_AT_ONCE", as_count, "2")  # each is a process of its own
+
+# How long what has happened is kept, in days; 0: for ever. What is still needed stays anyway: dokreg.retention
+DOKREG_KEEP_TESTS_DAYS = _env.parse("DOKREG_KEEP_TESTS_DAYS", as_days, "90")
+DOKREG_KEEP_LOGS_DAYS = _env.parse("DOKREG_KEEP_LOGS_DAYS", as_days, "90")  # of deployments
+DOKREG_KEEP_DEPLOYMENTS_DAYS = _env.parse("DOKREG_KEEP_DEPLOYMENTS_DAYS", as_days, "365")
+DOKREG_KEEP_AUDIT_DAYS = _env.parse("DOKREG_KEEP_AUDIT_DAYS", as_days, "730")
 
 # Where tokens are minted; empty: the cloud's own address, which depends on the registry's host
 DOKREG_AWS_ENDPOINT_URL = _env.parse("DOKREG_AWS_ENDPOINT_URL", as_url, "")

@@ -94,7 +94,7 @@ def main(arguments: list[str]) -> int:
     os.umask(0o077)
     stopping = _Stopping()
     try:
-        with _only_one(_data_folder()):
+        with only_one(_data_folder()):
             _check_port()
             facts = _prepare()
             return _supervise(_services(facts), facts, stopping)
@@ -131,8 +131,11 @@ def _data_folder() -> Path:
 
 
 @contextlib.contextmanager
-def _only_one(data: Path) -> Iterator[None]:
-    """Two on one data folder would share a broker and run every schedule twice."""
+def only_one(data: Path) -> Iterator[None]:
+    """Hold the data folder; raises CannotStart if somebody else does.
+
+    Two on one data folder would share a broker and run every schedule twice.
+    """
     with (data / ".up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

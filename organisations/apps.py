@@ -5,7 +5,12 @@ class OrganisationsConfig(AppConfig):
     name = "organisations"
 
     def ready(self) -> None:
-        from organisations import audit
+        from dokreg import retention
+        from dokreg.backup import endings
+        from organisations import audit, restoring
+        from organisations.retention import rules
 
         audit.register_models()
         audit.listen_to_sign_ins()
+        endings.register(restoring.end)
+        retention.register(rules)

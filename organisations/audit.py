@@ -48,6 +48,7 @@ EVENTS = (
     "removed a login",
     "removed a signing secret",
     "renewed a webhook",
+    "restored a backup",
     "shut unsigned calls out",
     "sign-in refused",
     "signed in",

@@ -30,8 +30,6 @@ State = Delivery.State
 PAUSES = tuple(dt.timedelta(seconds=seconds) for seconds in (30, 120, 600, 1800, 7200))
 LEASE = dt.timedelta(seconds=90)  # more than any message takes, apart from a mail server that drips
 HAND_OVER_AGAIN_AFTER = dt.timedelta(seconds=20)
-KEPT_FOR = dt.timedelta(days=90)
-SWEEP_BATCH = 500
 SWITCHED_OFF = "The channel was switched off before this was sent."
 INTERRUPTED = "dokreg’s worker stopped twice while it was sending this. Whether it arrived is not known."
 
@@ -126,14 +124,12 @@ def dispatch() -> None:
 
 
 def sweep() -> None:
-    """Free what a dead worker held, hand over what is due, forget what is old."""
+    """Free what a dead worker held, hand over what is due."""
     now = timezone.now()
     abandoned = Delivery.objects.filter(state=State.SENDING, lease_until__lt=now)
     abandoned.filter(interruptions__gt=0).update(state=State.FAILED, lease_until=None, error=INTERRUPTED)
     abandoned.update(state=State.QUEUED, lease_until=None, due_at=now, interruptions=F("interruptions") + 1)
     dispatch()
-    old = Notice.objects.filter(created_at__lt=now - KEPT_FOR).order_by("created_at")
-    Notice.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:SWEEP_BATCH])).delete()
 
 
 def _notice(

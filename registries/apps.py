@@ -10,8 +10,12 @@ class RegistriesConfig(AppConfig):
     def ready(self) -> None:
         from auditlog.registry import auditlog
 
+        from dokreg import retention
+        from dokreg.backup import endings
         from organisations import audit_words
+        from registries import restoring
         from registries.models import Registry
+        from registries.retention import rules
         from servers.signals import server_moved
 
         auditlog.register(
@@ -21,6 +25,8 @@ class RegistriesConfig(AppConfig):
                 "secret_changed_at",
             ],
         )  # fmt: skip
+        endings.register(restoring.end)
+        retention.register(rules)
         server_moved.connect(_follow, dispatch_uid="logins follow a server")
         audit_words.register_words(Registry, "account", _account_in_words)
         audit_words.register_words(Registry, "kind", _provider_name)

@@ -25,7 +25,6 @@ from servers.models import Run, Server
 
 # A server that does not answer must not hold every place; and its sshd drops handshakes that come all at once.
 PLACES_PER_SERVER = 2
-KEPT = dt.timedelta(days=30)
 INSERTED_AT_ONCE = 500
 UNFINISHED = (Run.State.QUEUED, Run.State.RUNNING)
 # What ends a test at the door of a server, and would end every other one there in the same way.
@@ -113,12 +112,15 @@ def cancel(batch: TestBatch) -> int:
     return dropped
 
 
-def forget_old() -> None:
-    """Delete batches of long ago; their tests stay in the history. And tests whose turn cannot come any more."""
-    for batch in TestBatch.objects.filter(created_at__lt=timezone.now() - KEPT):
+def forget(old: "QuerySet[TestBatch]") -> None:
+    """Delete batches of long ago, and what still waits in them; their other tests stay in the history."""
+    for batch in old:
         cancel(batch)
         batch.delete()
-    # The registry or server that their batch was for is gone, and the batch with it.
+
+
+def drop_orphans() -> None:
+    """Delete tests whose turn cannot come: the registry or server that their batch was for is gone, and so is that."""
     RegistryTest.objects.filter(state=Run.State.QUEUED, sent_at=None, batch=None, rotation=None).delete()
 
 

@@ -4,7 +4,6 @@ A look is a row that a worker answers. It is kept for an hour, for whoever asked
 """
 
 import dataclasses
-import datetime as dt
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from organisations.models import Organisation, User
 from registries import kinds, quotas, registry_api, tokens
@@ -32,8 +30,6 @@ from servers.verdicts import Verdict
 Found = TypeVar("Found")
 STEPS = (("catalog", "Listing"),)
 UNDER_WAY = (CatalogLook.State.QUEUED, CatalogLook.State.RUNNING)
-KEPT_FOR = dt.timedelta(hours=1)
-PRUNED_AT_ONCE = 500
 
 
 def ask(
@@ -116,13 +112,6 @@ def find_manifest(
         rate_limit=asked.answer.rate_limit,
     )
     return asked.answer
-
-
-def prune() -> None:
-    """Forget looks that nobody will read any more, a batch at a time."""
-    old = CatalogLook.objects.filter(created_at__lt=timezone.now() - KEPT_FOR).exclude(state__in=UNDER_WAY)
-    chosen = old.order_by("created_at").values_list("pk", flat=True)[:PRUNED_AT_ONCE]
-    CatalogLook.objects.filter(pk__in=list(chosen)).delete()
 
 
 def _climb(look: CatalogLook, server: Server | None, ladder: Ladder) -> dict[str, Any]:

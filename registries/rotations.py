@@ -208,6 +208,16 @@ def sweep() -> None:
             log.error("A rotation could not be settled: %s at %s", type(error).__name__, place_of(error))  # noqa: TRY400
 
 
+def keep_all_old() -> None:
+    """End whatever is under way without a switch, and forget the new credentials, also where a person may still switch.
+
+    They are of another time: since then a registry may have got others.
+    """
+    for rotation in Rotation.objects.filter(state__in=UNDER_WAY).select_related("registry"):
+        _keep_old(rotation, host_verdicts.restored())
+    Rotation.objects.update(**WIPED)
+
+
 def _places(registry: Registry) -> list[Server]:
     """The servers that use a registry: those that stay logged in or pull, and the one where it is tested."""
     holding = registry.logins.exclude(state=Login.State.LEAVING).values("server")

@@ -22,7 +22,7 @@ def sweep_registry_tests() -> None:
     for test_id in testing.cut_off():
         tidy_after.delay(test_id)
     testing.end_drafts()
-    batches.forget_old()
+    batches.drop_orphans()
 
 
 @shared_task
@@ -40,7 +40,6 @@ def dispatch_refreshes() -> None:
     """Once a minute: mint what is due, and look what time has brought about."""
     tokens.dispatch()
     alarms.watch()
-    tokens.prune()
 
 
 @shared_task
@@ -89,4 +88,3 @@ def run_catalog_look(look_id: str) -> None:
 @shared_task
 def sweep_catalog_looks() -> None:
     runs.sweep(CatalogLook, run_catalog_look)
-    catalog.prune()

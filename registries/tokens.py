@@ -47,8 +47,6 @@ NEW_KEY = dt.timedelta(minutes=2)
 LOOK_EVERY_SECONDS = 0.1
 # So long a worker keeps a place; then other workers may have it.
 PLACE_SECONDS = 2.0
-HISTORY = dt.timedelta(days=30)
-PRUNED_AT_ONCE = 500
 
 
 class TokenMissing(Exception):
@@ -163,12 +161,10 @@ def note_lost(refreshes: Iterable[TokenRefresh]) -> None:
                 alarms.refresh_failed(registry, host_verdicts.worker_lost(), will_retry=True)
 
 
-def prune() -> None:
-    """Forget refreshes of long ago, a batch at a time; not the last one of a registry, which says why it stands."""
-    is_last = Registry.objects.filter(last_refresh=OuterRef("pk"))
-    old = TokenRefresh.objects.filter(~Exists(is_last), created_at__lt=timezone.now() - HISTORY)
-    chosen = old.exclude(state__in=ACTIVE).order_by("created_at").values_list("pk", flat=True)[:PRUNED_AT_ONCE]
-    TokenRefresh.objects.filter(pk__in=list(chosen)).delete()
+def let_be_due(refreshes: Iterable[TokenRefresh]) -> None:
+    """Refreshes came to nothing through nobody's fault: let each registry have another one at once."""
+    registries = Registry.objects.filter(pk__in={refresh.registry_id for refresh in refreshes})
+    registries.exclude(method="").update(refresh_due_at=timezone.now())
 
 
 def _due() -> Any:

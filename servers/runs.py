@@ -6,7 +6,7 @@ The row is the truth. A task carries its id alone, may arrive twice or never, an
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from celery import Task
@@ -132,6 +132,17 @@ def sweep(model: type[AnyRun], task: "Task[Any, Any]", **wipe: Any) -> list[AnyR
     running = _oldest(model, state=Run.State.RUNNING)
     abandoned = [run for run in running if processes.is_abandoned(run.worker, run.lease_until, now)]
     return [run for run in abandoned if _lose(run, verdicts.worker_lost(), wipe)]
+
+
+def lose_all(model: type[AnyRun], *, begun: Mapping[str, Any] | None = None, **wipe: Any) -> list[AnyRun]:
+    """End as lost whatever is not over: it was under way in another life. Answers these rows.
+
+    `wipe` are columns to write on all of them, `begun` on those that a worker had begun.
+    """
+    waiting = model._default_manager.filter(state=Run.State.QUEUED)
+    running = model._default_manager.filter(state=Run.State.RUNNING)
+    lost = [run for run in waiting if _lose(run, verdicts.restored(), wipe)]
+    return lost + [run for run in running if _lose(run, verdicts.restored(), wipe | dict(begun or {}))]
 
 
 def send_id(task: "Task[Any, Any]", run_id: str) -> None:

@@ -302,6 +302,17 @@ def worker_lost() -> Verdict:
     )
 
 
+def restored() -> Verdict:
+    """A backup has been restored that was taken before this was over."""
+    return Verdict(
+        "restored",
+        "A backup was restored that was taken while this was under way; how it ended is not known here.",
+        "Run it again if it is still wanted.",
+        permanent=False,
+        subject="dokreg",
+    )
+
+
 def no_worker() -> Verdict:
     """No worker took this up in time."""
     return Verdict(

@@ -5,13 +5,10 @@ import math
 
 from django.core.cache import cache
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from applications.models import Application, Deployment
 from applications.webhook_models import WebhookDelivery
-from applications.webhooks import signatures
 
-KEPT = dt.timedelta(days=30)
 SHOWN = 20
 MINUTE = dt.timedelta(minutes=1)
 CALLS_PER_MINUTE = 60
@@ -71,10 +68,3 @@ def seconds_to_wait_from(*, address: str) -> int:
     except ValueError:  # its minute ended between the two lines
         return 0
     return 0 if calls <= CALLS_PER_MINUTE_FROM_ADDRESS else math.ceil(MINUTE.total_seconds())
-
-
-def prune() -> None:
-    """Forget what is old."""
-    now = timezone.now()
-    WebhookDelivery.objects.filter(created_at__lt=now - KEPT).delete()
-    signatures.prune(now=now)

@@ -10,6 +10,7 @@ import hmac
 import re
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from applications.models import Application
 from applications.webhook_models import WebhookSignature
@@ -65,9 +66,14 @@ def use_up(*, application: Application, signature: str, now: dt.datetime, is_tim
         raise BadSignature("A call with this signature was accepted already. Sign each call anew.") from None
 
 
-def prune(*, now: dt.datetime) -> None:
-    WebhookSignature.objects.filter(is_timeless=False, seen_at__lt=now - KEPT).delete()
-    WebhookSignature.objects.filter(seen_at__lt=now - TIMELESS_KEPT).delete()
+def with_time(before: dt.datetime) -> "QuerySet[WebhookSignature]":
+    """Accepted before a time, with one of their own in what was signed."""
+    return WebhookSignature.objects.filter(is_timeless=False, seen_at__lt=before)
+
+
+def timeless(before: dt.datetime) -> "QuerySet[WebhookSignature]":
+    """Accepted before a time, without one of their own."""
+    return WebhookSignature.objects.filter(is_timeless=True, seen_at__lt=before)
 
 
 def _compared(header: str, secret: str, message: bytes) -> str:

@@ -14,6 +14,7 @@ from dokreg.configuration import (
     as_bind,
     as_bool,
     as_count,
+    as_days,
     as_postgresql,
     as_redis,
     as_roles,
@@ -95,6 +96,17 @@ def test_a_broker_address_must_be_redis() -> None:
 def test_what_is_no_count(text: str) -> None:
     with pytest.raises(ValueError, match="1 to 1000"):
         as_count(text)
+
+
+@pytest.mark.parametrize(("text", "days"), [("0", 0), (" 0 ", 0), ("1", 1), ("36500", 36500)])
+def test_days_may_be_for_ever(text: str, days: int) -> None:
+    assert as_days(text) == days
+
+
+@pytest.mark.parametrize("text", ["", "00", "-1", "36501", "90 days", "1.5"])
+def test_what_is_no_number_of_days_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a whole number"):
+        as_days(text)
 
 
 @pytest.mark.parametrize(

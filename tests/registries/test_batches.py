@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from dokreg.retention import prune
 from organisations.models import AuditEntry, Organisation, Role, User
 from registries import batches, credentials, standings, tasks, testing
 from registries.models import Registry, RegistryTest, Standing
@@ -350,7 +351,7 @@ def test_old_batches_are_forgotten_and_their_tests_stay(
     commit(everything, fleet, alice)
     end_all(commit)
     Batch.objects.update(created_at=timezone.now() - dt.timedelta(days=31))
-    tasks.sweep_registry_tests()
+    prune()
     assert not Batch.objects.exists()
     assert RegistryTest.objects.filter(batch=None).count() == 60
 

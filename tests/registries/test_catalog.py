@@ -8,8 +8,9 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
+from dokreg.retention import prune
 from organisations.models import AuditEntry, Organisation, User
-from registries import catalog, quotas
+from registries import catalog, quotas, retention
 from registries.models import CatalogLook, Quota, Registry
 from registries.references import parse
 from registries.registry_api import NotAnswered, RateLimit
@@ -218,10 +219,10 @@ def test_a_look_whose_registry_is_gone_is_gone(
 
 def test_looks_are_forgotten_after_an_hour(look: Look, bearer: Registry, worker: Worker) -> None:
     old, young, waiting = look(bearer), look(bearer), look(bearer)
-    long_ago = timezone.now() - catalog.KEPT_FOR - dt.timedelta(seconds=1)
+    long_ago = timezone.now() - retention.LOOKS_KEPT - dt.timedelta(seconds=1)
     CatalogLook.objects.filter(pk__in=[old.pk, waiting.pk]).update(created_at=long_ago)
     CatalogLook.objects.filter(pk=waiting.pk).update(state="running", worker="", lease_until=timezone.now())
-    catalog.prune()
+    prune()
     assert set(CatalogLook.objects.all()) == {young, waiting}
 
 

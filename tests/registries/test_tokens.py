@@ -7,9 +7,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from dokreg.retention import prune
 from organisations.models import Organisation, User
 from organisations.notification_models import Notice
-from registries import alarms, credentials, saving, tasks, tokens
+from registries import alarms, credentials, retention, saving, tasks, tokens
 from registries.models import Alarm, Registry, TokenRefresh
 from registries.tokens import TokenMissing
 from servers import runs
@@ -286,8 +287,8 @@ def test_old_refreshes_are_forgotten_but_not_the_last_one(registry: Registry, aw
     for _ in range(3):
         let_it_be_due(registry)
         refresh(registry)
-    TokenRefresh.objects.update(created_at=timezone.now() - tokens.HISTORY - dt.timedelta(days=1))
-    tasks.dispatch_refreshes()
+    TokenRefresh.objects.update(created_at=timezone.now() - retention.REFRESHES_KEPT - dt.timedelta(days=1))
+    prune()
     assert TokenRefresh.objects.get() == registry.last_refresh
 
 

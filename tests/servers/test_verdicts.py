@@ -147,6 +147,7 @@ ALL = {
     "own_host_not_used": verdicts.own_host_not_used(),
     "too_much_output": verdicts.too_much_output(limit=1024 * 1024),
     "deadline_passed": verdicts.deadline_passed(),
+    "restored": verdicts.restored(),
     "worker_lost": verdicts.worker_lost(),
     "no_worker": verdicts.no_worker(),
     "disk_low": verdicts.disk_low(server="web-1", free="1.2 GB free"),

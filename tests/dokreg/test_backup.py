@@ -1,0 +1,264 @@
+"""Backup and restore: what is in the file, what comes back, and what is refused."""
+
+import contextlib
+import itertools
+import json
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dokreg import keys
+from tests.dokreg.installations import contents, fill, on_postgres, on_sqlite, refusal, repacked, unpack
+from tests.lab.postgres import Postgres
+from tests.running import ROOT, Running, running
+
+pytestmark = pytest.mark.once  # both databases are in here
+RECORDED = "organisations.AuditEntry"
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Running:
+    installation = on_sqlite(tmp_path_factory.mktemp("filled") / "data")
+    fill(installation)
+    return installation
+
+
+@pytest.fixture(scope="module")
+def backup(filled: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("backup") / "dokreg.tar.gz"
+    filled.manage("backup", str(file))
+    return file
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Running:
+    """Another installation with the same keys."""
+    return on_sqlite(tmp_path / "other")
+
+
+def without_record(found: dict[str, Any]) -> dict[str, Any]:
+    """Without the entries that say of a restore."""
+    entries = {pk: row for pk, row in found[RECORDED].items() if row["event"] != "restored a backup"}
+    return found | {RECORDED: entries}
+
+
+def test_there_is_a_row_of_everything(filled: Running) -> None:
+    """Else the tests below would say nothing about what is missing here."""
+    empty = {label for label, rows in contents(filled).items() if not rows}
+    assert empty == {
+        "dokreg.Heartbeat", "organisations.SetupLink", "registries.Draft", "sessions.Session",  # they do not come back
+        "admin.LogEntry", "auth.Group_permissions", "axes.AccessAttemptExpiration", "axes.AccessFailureLog",
+    }  # fmt: skip
+
+
+def test_from_sqlite_to_postgresql_and_back_everything_stays(
+    filled: Running, backup: Path, other: Running, postgres: Postgres, tmp_path: Path
+) -> None:
+    with postgres.database("grown") as name:
+        grown = on_postgres(tmp_path / "grown", postgres, name, keys_of=filled)
+        assert "are restored" in grown.manage("restore", str(backup))
+        there = contents(grown)
+        grown.manage("backup", str(tmp_path / "second.tar.gz"))
+        added = grown.run_module("tests.dokreg.adding", None)
+        assert "are restored" in grown.manage("restore", "--replace", str(tmp_path / "second.tar.gz"))
+        again = contents(grown)
+    assert "are restored" in other.manage("restore", str(tmp_path / "second.tar.gz"))
+    assert without_record(there) == without_record(again) == without_record(contents(other)) == contents(filled)
+    assert json.loads(added) == {"new": True}
+
+
+def test_what_is_restored_is_in_the_audit_trail(backup: Path, other: Running) -> None:
+    other.manage("restore", str(backup))
+    assert other.column("SELECT COUNT(*) FROM organisations_auditentry WHERE event = 'restored a backup'") == [1]
+
+
+def test_a_backup_taken_under_writes_is_of_one_moment(tmp_path: Path) -> None:
+    with running(tmp_path / "data", is_embedded=True) as dokreg:
+        dokreg.wait_until_healthy()
+        with writing_pairs(dokreg):
+            dokreg.wait_for(lambda: number_of_pairs(dokreg) > 20, "pairs to be written")
+            dokreg.manage("backup", str(tmp_path / "b.tar.gz"))
+            during = number_of_pairs(dokreg)
+            dokreg.wait_for(lambda: number_of_pairs(dokreg) > during, "writing to go on")
+        with contextlib.closing(sqlite3.connect(unpack(tmp_path / "b.tar.gz", tmp_path))) as found:
+            names = {name for (name,) in found.execute("SELECT name FROM dokreg_heartbeat WHERE name LIKE 'pair %'")}
+            assert found.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    left, right = ({name[7:] for name in names if name.startswith(f"pair {side} ")} for side in "ab")
+    assert left == right
+    assert len(left) > 20
+
+
+@contextlib.contextmanager
+def writing_pairs(dokreg: Running) -> Iterator[None]:
+    """Two rows in each transaction, as fast as it goes."""
+    is_over = threading.Event()
+
+    def write() -> None:
+        with contextlib.closing(sqlite3.connect(dokreg.data / "dokreg.sqlite3", timeout=20)) as database:
+            for number in itertools.count():
+                if is_over.is_set():
+                    return
+                with database:
+                    for side in "ab":
+                        database.execute(
+                            "INSERT INTO dokreg_heartbeat (name, at) VALUES (?, datetime('now'))",
+                            [f"pair {side} {number}"],
+                        )
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        writer.join()
+
+
+def number_of_pairs(dokreg: Running) -> int:
+    return int(dokreg.column("SELECT COUNT(*) / 2 FROM dokreg_heartbeat WHERE name LIKE 'pair %'")[0])
+
+
+def test_the_file_is_its_owners_and_nothing_is_left_beside_it(filled: Running, tmp_path: Path) -> None:
+    before = sorted(path.name for path in filled.data.iterdir())
+    file = tmp_path / "dokreg.tar.gz"
+    file.write_text("what was there before")
+    file.chmod(0o644)
+    filled.manage("backup", str(file))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    assert sorted(path.name for path in filled.data.iterdir()) == before
+
+
+def test_neither_secrets_nor_keys_are_in_the_file(filled: Running, backup: Path, tmp_path: Path) -> None:
+    unpack(backup, tmp_path)
+    every = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    secrets = [(filled.data / "keys" / name).read_bytes().strip() for name in ("secret_key", "fernet_keys")]
+    assert [secret for secret in (*secrets, "🐋 word".encode(), b"KEY=VALUE") if secret in every] == []
+
+
+def test_it_goes_through_pipes(filled: Running, other: Running) -> None:
+    made = subprocess.run(
+        [sys.executable, "manage.py", "backup", "-"], cwd=ROOT, env=filled.environment, capture_output=True, check=True
+    )
+    restored = subprocess.run(
+        [sys.executable, "manage.py", "restore", "-"],
+        cwd=ROOT,
+        env=other.environment,
+        input=made.stdout,
+        capture_output=True,
+        check=True,
+    )
+    assert b"are restored" in restored.stdout
+    assert other.column("SELECT username FROM organisations_user ORDER BY username") == ["alice", "bob"]
+
+
+def test_a_file_that_cannot_be_written_is_named(filled: Running, tmp_path: Path) -> None:
+    said = refusal(filled, "backup", str(tmp_path / "nowhere" / "dokreg.tar.gz"))
+    assert "No such file or directory" in said
+    assert "There is no backup" in said
+
+
+def test_with_other_keys_it_is_refused_and_nothing_changes(backup: Path, tmp_path: Path) -> None:
+    stranger = Running(tmp_path / "stranger", is_embedded=True, DOKREG_FERNET_KEYS=keys.new_key())
+    stranger.manage("prepare")
+    before = contents(stranger)
+    assert "None of the present keys opens" in refusal(stranger, "restore", str(backup))
+    assert contents(stranger) == before
+
+
+def test_an_installation_begun_with_other_keys_can_be_restored_with_the_right_ones(
+    filled: Running, backup: Path, tmp_path: Path
+) -> None:
+    begun = Running(tmp_path / "begun", is_embedded=True, DOKREG_FERNET_KEYS=keys.new_key())
+    begun.manage("prepare")
+    begun.environment["DOKREG_FERNET_KEYS"] = (filled.data / "keys" / "fernet_keys").read_text().strip()
+    said = begun.manage("restore", str(backup))
+    assert "The secret key is another one" in said
+    assert contents(begun)["registries.Registry"] == contents(filled)["registries.Registry"]
+
+
+def test_what_somebody_has_set_up_is_replaced_only_if_that_is_asked_for(backup: Path, other: Running) -> None:
+    fill(other)
+    before = contents(other)
+    said = refusal(other, "restore", str(backup))
+    assert "--replace" in said
+    assert contents(other) == before
+    other.manage("restore", "--replace", str(backup))
+    assert contents(other)["registries.Registry"].keys().isdisjoint(before["registries.Registry"])
+
+
+def test_a_check_changes_nothing(backup: Path, other: Running) -> None:
+    before = contents(other)
+    assert "could be restored here" in other.manage("restore", "--check", str(backup))
+    assert contents(other) == before
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_backup_of_a_newer_version_is_refused_and_its_database_can_be_replaced(
+    kind: str, filled: Running, backup: Path, postgres: Postgres, tmp_path: Path
+) -> None:
+    """The second is the way back after an update that did not go well."""
+    with postgres.database("newer") as name:
+        newer = (
+            on_sqlite(tmp_path / "newer")
+            if kind == "sqlite"
+            else on_postgres(tmp_path / "newer", postgres, name, keys_of=filled)
+        )
+        newer.manage("restore", str(backup))
+        newer.change(
+            "INSERT INTO django_migrations (app, name, applied) VALUES ('registries', '9999_later', '2030-01-01')"
+        )
+        newer.change("ALTER TABLE registries_registry ADD COLUMN later integer")
+        newer.change("CREATE TABLE registries_later (id integer)")
+        if kind == "sqlite":
+            newer.manage("backup", str(tmp_path / "newer.tar.gz"))
+            said = refusal(filled, "restore", "--replace", str(tmp_path / "newer.tar.gz"))
+            assert "registries.9999_later" in said
+        else:
+            assert "of another version" in refusal(newer, "backup", str(tmp_path / "newer.tar.gz"))
+        newer.manage("restore", "--replace", str(backup))
+        assert newer.column("SELECT COUNT(*) FROM django_migrations WHERE name = '9999_later'") == [0]
+        assert without_record(contents(newer)) == contents(filled)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_backup_of_an_older_version_is_brought_up_to_this_one(
+    kind: str, filled: Running, backup: Path, other: Running, postgres: Postgres, tmp_path: Path
+) -> None:
+    other.manage("restore", str(backup))
+    other.manage("migrate", "applications", "0003")
+    assert "description" not in str(other.rows("SELECT sql FROM sqlite_master WHERE name = 'applications_application'"))
+    other.manage("backup", str(tmp_path / "older.tar.gz"))
+    with postgres.database("younger") as name:
+        younger = (
+            on_sqlite(tmp_path / "younger")
+            if kind == "sqlite"
+            else on_postgres(tmp_path / "younger", postgres, name, keys_of=filled)
+        )
+        younger.manage("restore", str(tmp_path / "older.tar.gz"))
+        assert younger.column("SELECT description FROM applications_application") == [""]
+        assert "No planned migration operations" in younger.manage("migrate", "--plan")
+
+
+def test_what_is_no_backup_is_refused_and_nothing_changes(backup: Path, other: Running, tmp_path: Path) -> None:
+    cut = tmp_path / "cut"
+    cut.write_bytes(backup.read_bytes()[:-2000])
+    assert "This is no backup of dokreg, or it is cut off" in refusal(other, "restore", str(cut))
+    missing = repacked(backup, tmp_path, rows={"organisations_user": 3})
+    assert "rows are missing" in refusal(other, "restore", str(missing))
+    assert other.column("SELECT COUNT(*) FROM organisations_user") == [0]
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(filled: Running, backup: Path, other: Running) -> None:
+    left = other.data / ".staging-left"
+    left.mkdir()
+    (left / "dokreg.sqlite3").write_text("half of it")
+    other.manage("restore", "--check", str(backup))
+    assert not left.exists()
