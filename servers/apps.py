@@ -7,6 +7,9 @@ class ServersConfig(AppConfig):
     def ready(self) -> None:
         from auditlog.registry import auditlog
 
+        from dokreg.doctor import checks
+        from dokreg.metrics import families
+        from servers import diagnosis
         from servers.models import Server, SSHKey
 
         auditlog.register(SSHKey, include_fields=["name", "description", "public_key"])
@@ -14,3 +17,7 @@ class ServersConfig(AppConfig):
             Server,
             include_fields=["name", "description", "host", "port", "user", "ssh_key", "host_key", "seen_host_key"],
         )
+        checks.register("Background work", diagnosis.look_at_runs, needs=[checks.DATABASE])
+        checks.register("Servers", diagnosis.look_at_servers, needs=[checks.DATABASE])
+        families.register("runs", diagnosis.count_runs)
+        families.register("servers", diagnosis.count_servers)
