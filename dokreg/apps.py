@@ -8,6 +8,10 @@ class DokregConfig(AppConfig):
         from django.db.models.signals import post_migrate, pre_migrate
 
         from dokreg import celery, checks, database  # noqa: F401 - celery: the app that tasks belong to
+        from dokreg.doctor.own import register_checks
+        from dokreg.metrics.own import register_families
 
         pre_migrate.connect(database.lift_timeouts, sender=self, dispatch_uid="lift the timeouts")
         post_migrate.connect(checks.plant_canary, sender=self, dispatch_uid="plant the canary")
+        register_checks()
+        register_families()

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import threading
 import time
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from celery import Celery
 from celery.beat import Scheduler, Service
 from celery.signals import beat_init, heartbeat_sent, setup_logging, worker_init, worker_ready
+
+from dokreg.logs import tasks as _request_ids  # noqa: F401 - what it does, it does at Celery's signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dokreg.settings")
 
@@ -66,7 +69,7 @@ class BeatingScheduler(Scheduler):
         now = time.monotonic()
         if now - self._beaten_at >= BEAT_HEARTBEAT_SECONDS:
             self._beaten_at = now
-            _beat("beat")
+            _beat(f"beat {socket.gethostname()}:{os.getpid()}")
         return min(float(super().tick(*args, **kwargs)), BEAT_HEARTBEAT_SECONDS)
 
 

@@ -37,6 +37,10 @@ DATABASE_TIMEOUTS = {
     "idle_in_transaction_session_timeout": "60s",  # no transaction waits for a network
 }
 POOL_SECONDS = 10  # how long a request waits for a free connection
+SHORTEST_TOKEN = 16
+# What is never shown, and what may hold a password in the middle.
+SECRET_NAME = re.compile(r"KEY|TOKEN$|PASSWORD|^DATABASE_URL$|^REDIS_URL$|^DOKREG_SMTP_URL$")
+USER_INFO = re.compile(r"(?<=//)[^/@\s]*@")
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
 
@@ -53,6 +57,14 @@ class MailServer:
     implicit_tls: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a setting comes from, in words, and its value as it may be shown; empty for a secret."""
+
+    origin: str
+    shown: str
+
+
 class ConfigurationError(Exception):
     """One or more settings are wrong; the text lists all of them, a line each."""
 
@@ -63,9 +75,20 @@ class Environment:
 
     variables: Mapping[str, str]
     mistakes: list[str] = field(default_factory=list)
+    sources: dict[str, Source] = field(default_factory=dict)
 
     def text(self, name: str, default: str = "") -> str:
         """The variable, or the content of the file that `NAME_FILE` points to, or the default."""
+        value = self._text(name, default)
+        self.sources[name] = Source(self._origin(name), _shown(name, value))
+        return value
+
+    def _origin(self, name: str) -> str:
+        if path := self.variables.get(f"{name}_FILE"):
+            return f"the file {path}"
+        return "the environment" if name in self.variables else "default"
+
+    def _text(self, name: str, default: str) -> str:
         path = self.variables.get(f"{name}_FILE")
         if not path:
             return self.variables.get(name, default)
@@ -94,6 +117,10 @@ class Environment:
         """Raise ConfigurationError if anything was wrong."""
         if self.mistakes:
             raise ConfigurationError("\n".join(["dokreg cannot start with these settings:", *self.mistakes]))
+
+
+def _shown(name: str, value: str) -> str:
+    return "" if SECRET_NAME.search(name) else USER_INFO.sub("", value)
 
 
 def read_environment() -> Environment:
@@ -206,6 +233,20 @@ def as_log_level(text: str) -> str:
     if text.upper() not in logging.getLevelNamesMapping():
         raise ValueError("write one of DEBUG, INFO, WARNING, ERROR.")
     return text.upper()
+
+
+def as_log_format(text: str) -> str:
+    """`text` or `json`."""
+    if text.strip().lower() not in {"text", "json"}:
+        raise ValueError("write text or json.")
+    return text.strip().lower()
+
+
+def as_token(text: str) -> str:
+    """What programs show to be let in: at least 16 characters that a header can carry; empty means none."""
+    if text and (len(text) < SHORTEST_TOKEN or not text.isascii() or not text.isprintable() or " " in text):
+        raise ValueError(f"write at least {SHORTEST_TOKEN} ASCII characters without spaces.")
+    return text
 
 
 def as_redis(text: str) -> str:

@@ -4,6 +4,7 @@ import datetime as dt
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
@@ -17,6 +18,8 @@ ALIVE_WITHIN = dt.timedelta(seconds=45)
 FORGOTTEN_AFTER = dt.timedelta(days=1)
 STARTED_AT = timezone.now()  # this process
 UP_WITHIN = dt.timedelta(seconds=20)  # the others, which start with it
+
+QUICKLY: dict[str, Any] = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "timeout": 2}  # to the broker
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,14 @@ def beat(name: str) -> None:
         log.warning("The heartbeat of %s could not be written: %s", name, type(error).__name__)
 
 
+def ask(part: str) -> Finding:
+    """One part alone: `database`, `broker`, `worker` or `beat`."""
+    hearts = {heart.part: heart for heart in (WORKER, BEAT)}
+    if part in hearts:
+        return _heart(hearts[part])
+    return _database() if part == "database" else _broker()
+
+
 def examine() -> list[Finding]:
     """Database, broker, worker, beat; each asked with a short deadline."""
     database = _database()
@@ -104,7 +115,7 @@ def _broker() -> Finding:
 
     try:
         with app.connection_for_write() as broker:
-            broker.ensure_connection(max_retries=1, interval_start=0, timeout=2)
+            broker.ensure_connection(**QUICKLY)
             broker.default_channel.client.ping()  # type: ignore[attr-defined]  # redis' own
     except (OperationalError, OSError, ConnectionError):
         return Finding("broker", "The broker does not answer.")

@@ -56,11 +56,11 @@ class ClientAddressMiddleware:
         request.META.pop("HTTP_X_FORWARDED_PORT", None)  # the audit trail would store it as it comes
         peer = request.META.get("REMOTE_ADDR", "")
         trusted: tuple[Network, ...] = settings.DOKREG_TRUSTED_PROXIES
-        if forwarded and _is_trusted(peer, trusted):
+        if forwarded and is_trusted(peer, trusted):
             hops = [hop.strip() for hop in forwarded.split(",")]
-            clients = [hop for hop in hops if _is_address(hop) and not _is_trusted(hop, trusted)]
+            clients = [hop for hop in hops if _is_address(hop) and not is_trusted(hop, trusted)]
             request.META["REMOTE_ADDR"] = clients[-1] if clients else peer
-        elif not _is_trusted(peer, trusted):
+        elif not is_trusted(peer, trusted):
             request.META.pop("HTTP_X_FORWARDED_PROTO", None)
         return self.get_response(request)
 
@@ -73,7 +73,8 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _is_trusted(text: str, networks: tuple[Network, ...]) -> bool:
+def is_trusted(text: str, networks: tuple[Network, ...]) -> bool:
+    """Whether it is an address in one of the networks."""
     return _is_address(text) and any(ipaddress.ip_address(text) in network for network in networks)
 
 

@@ -17,7 +17,7 @@ class KeyCanary(models.Model):
 
 
 class Heartbeat(models.Model):
-    """When a background process was last seen alive: `beat`, or `worker NAME`."""
+    """When a background process was last seen alive: `beat HOST:PROCESS`, or `worker NAME`."""
 
     name = models.CharField(max_length=200, primary_key=True)
     at = models.DateTimeField(default=timezone.now)

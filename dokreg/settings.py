@@ -4,6 +4,7 @@ README.md lists the variables. Without any, dokreg keeps SQLite, its keys and a 
 """
 
 import hashlib
+import logging
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,13 +12,14 @@ from urllib.parse import urlsplit
 import django_stubs_ext
 from csp.constants import NONE, SELF
 
-from dokreg import keys
+from dokreg import keys, logs
 from dokreg.addresses import is_loopback_name, parse_networks
 from dokreg.configuration import (
     as_bind,
     as_bool,
     as_count,
     as_days,
+    as_log_format,
     as_log_level,
     as_postgresql,
     as_rate,
@@ -25,6 +27,7 @@ from dokreg.configuration import (
     as_roles,
     as_sender,
     as_smtp,
+    as_token,
     as_url,
     as_words,
     read_environment,
@@ -102,6 +105,12 @@ if _database is not None:
         _env.mistakes.append("DOKREG_FERNET_KEYS is not set. Make a key with: python -m dokreg.keys")
 DOKREG_EXTRA_HOSTS = as_words(_env.text("DOKREG_ALLOWED_HOSTS"))
 DOKREG_LOG_LEVEL = _env.parse("DOKREG_LOG_LEVEL", as_log_level, "INFO")
+DOKREG_LOG_FORMAT = _env.parse("DOKREG_LOG_FORMAT", as_log_format, "text")
+# Who may read /metrics; with neither nobody may, and with both it takes both
+DOKREG_METRICS_TOKEN = _env.parse("DOKREG_METRICS_TOKEN", as_token, "")
+DOKREG_METRICS_NETWORKS = _env.parse("DOKREG_METRICS_NETWORKS", parse_networks, "")
+DOKREG_METRICS = bool(DOKREG_METRICS_TOKEN or DOKREG_METRICS_NETWORKS)
+DOKREG_SOURCES = _env.sources  # for manage.py doctor: where each setting comes from
 _env.complain()
 try:
     DOKREG_DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -172,6 +181,8 @@ INSTALLED_APPS = [
     "csp",
 ]
 MIDDLEWARE = [
+    "dokreg.logs.middleware.RequestIdMiddleware",
+    *(["dokreg.metrics.requests.CountRequestsMiddleware"] if DOKREG_METRICS else []),
     "dokreg.http.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -331,10 +342,18 @@ USE_I18N = False
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "filters": {"links": {"()": "dokreg.http.MaskOneTimeLinks"}},
+    "formatters": {
+        "line": {"()": "dokreg.logs.formatting.Lines"}
+        if DOKREG_LOG_FORMAT == logs.JSON
+        else {"format": logs.LINE, "style": "{"}
+    },
+    "filters": {"links": {"()": "dokreg.http.MaskOneTimeLinks"}, "request": {"()": "dokreg.logs.AddRequestId"}},
     "handlers": {
-        "terminal": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["links"]},
+        "terminal": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["links", "request"],
+        },
         "nothing": {"class": "logging.NullHandler"},
     },
     "root": {"handlers": ["terminal"], "level": DOKREG_LOG_LEVEL},
@@ -352,3 +371,4 @@ LOGGING = {
         "kombu": {"level": "WARNING"},
     },
 }
+logging.captureWarnings(DOKREG_LOG_FORMAT == logs.JSON)  # else they would be the only lines that are none

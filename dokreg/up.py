@@ -179,7 +179,7 @@ def _services(facts: dict[str, str]) -> list[Service]:
     web = [
         *PYTHON, "-m", "gunicorn", "dokreg.wsgi", "--bind", f"{host}:{port}", "--worker-class", "gthread",
         "--workers", "1", "--threads", str(WEB_THREADS), "--timeout", "60", "--graceful-timeout", "5",
-        "--log-level", "warning", "--no-control-socket",
+        "--log-level", "warning", "--logger-class", "dokreg.logs.gunicorn.Logger", "--no-control-socket",
     ]  # fmt: skip
     worker = [
         *PYTHON, "-m", "celery", "--app", "dokreg", "--quiet", "worker", "--pool", "threads",

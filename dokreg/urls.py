@@ -6,8 +6,11 @@ from django.urls import include, path, re_path
 from applications.views.webhook_in import webhook_in
 from dokreg import views
 
+handler500 = "dokreg.views.server_error"
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
+    path("metrics", views.metrics, name="metrics"),
+    path("doctor/", views.doctor, name="doctor"),
     path("admin/", admin.site.urls),
     path("api/docs", views.api_docs, name="api_docs"),
     # Clients whose base URL ends with a slash write two.

@@ -1,14 +1,16 @@
 """Pages of the installation itself."""
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseServerError, JsonResponse
 from django.shortcuts import render
+from django.template import loader
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_safe
 
-from dokreg import health
+from dokreg import health, logs
 
 
 @login_not_required
@@ -46,3 +48,32 @@ def api_docs(request: HttpRequest) -> HttpResponse:
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001 - Django's signature
     """The form's token is missing or old: say what to do."""
     return render(request, "403_csrf.html", status=403)
+
+
+@login_not_required
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Figures for Prometheus. Loaded with the first request, since most installations never get one."""
+    if not settings.DOKREG_METRICS:
+        raise Http404
+    from dokreg.metrics.exposing import answer
+
+    return answer(request)
+
+
+@never_cache
+@require_safe
+def doctor(request: HttpRequest) -> HttpResponse:
+    """What `manage.py doctor` says, for staff."""
+    if not (request.user.is_authenticated and request.user.is_staff):
+        raise Http404
+    from dokreg.doctor.examining import examine
+
+    return render(request, "doctor.html", {"report": examine(everything=False), "section": "doctor"})
+
+
+def server_error(_request: HttpRequest) -> HttpResponse:
+    """Whatever is broken, this must still come: no request, no database, no frame; the id to look for in the log."""
+    page = loader.get_template("500.html").render({"request_id": logs.request_id()})
+    return HttpResponseServerError(page)

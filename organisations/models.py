@@ -21,6 +21,7 @@ RESERVED_SLUGS = frozenset(
         "account",
         "admin",
         "api",
+        "doctor",
         "healthz",
         "invitations",
         "metrics",

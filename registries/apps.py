@@ -12,8 +12,10 @@ class RegistriesConfig(AppConfig):
 
         from dokreg import retention
         from dokreg.backup import endings
+        from dokreg.doctor import checks
+        from dokreg.metrics import families
         from organisations import audit_words
-        from registries import restoring
+        from registries import diagnosis, restoring
         from registries.models import Registry
         from registries.retention import rules
         from servers.signals import server_moved
@@ -32,6 +34,10 @@ class RegistriesConfig(AppConfig):
         audit_words.register_words(Registry, "kind", _provider_name)
         for field, label in {"name": "Registry Name", "url": "Registry URL", "image_prefix": "Image Prefix"}.items():
             audit_words.register_label(Registry, field, label)
+        for look in (diagnosis.look_at_tokens, diagnosis.look_at_secrets, diagnosis.look_at_logins):
+            checks.register("Registries", look, needs=[checks.DATABASE])
+        families.register("tokens", diagnosis.count_tokens)
+        families.register("logins", diagnosis.count_logins)
 
 
 def _follow(server: Any, **_: Any) -> None:

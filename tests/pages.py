@@ -190,6 +190,8 @@ CHANGE_HERE = ("registries.change_registry", "servers.view_server")
 SEE_BOTH = ("registries.view_registry", "servers.view_server")
 FREE = (
     FreeRow("healthz", status=503, anonymous=503),  # no worker beats in the tests
+    FreeRow("metrics", status=404, anonymous=404),  # the settings of the tests open it to nobody
+    FreeRow("doctor", status=404),
     FreeRow("api", arguments=lambda _: {"path": "registry.all"}, anonymous=401),
     FreeRow("api_docs"),
     FreeRow("webhook", arguments=_webhook, status=405, anonymous=405),

@@ -1,5 +1,6 @@
 """Hunts for marked secrets in every place where one could show, after a whole dokreg has worked with them."""
 
+import functools
 import re
 import urllib.error
 import urllib.request
@@ -30,6 +31,7 @@ SECRETS = {
     "access key": "marked/secret+access+key/of/forty/letters",
     "channel": "marked-channel-token",
     "environment": "marked-environment-value",
+    "metrics": "marked-metrics-token",
 }
 ECR_HOST = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
@@ -60,7 +62,10 @@ def hunt(
 ) -> Iterator[Hunt]:
     bearer_registry.tokens.passwords |= {"marked": SECRETS["right"], "by-hand": SECRETS["foreign"]}
     data = tmp_path_factory.mktemp("hunt") / "data"
-    with Aws() as cloud, running(data, DOKREG_AWS_ENDPOINT_URL=cloud.url) as dokreg:
+    token = data.with_name("metrics-token")
+    token.write_text(SECRETS["metrics"])
+    told = functools.partial(running, DOKREG_LOG_FORMAT="json", DOKREG_METRICS_TOKEN_FILE=str(token))
+    with Aws() as cloud, told(data, DOKREG_AWS_ENDPOINT_URL=cloud.url) as dokreg:
         dokreg.wait_until_healthy()
         answers: list[str] = []
         with watching(*SECRETS.values(), PASSWORD) as watch:
@@ -281,6 +286,16 @@ def test_no_file_of_dokreg_holds_one(hunt: Hunt) -> None:
 def test_the_terminal_shows_none(hunt: Hunt) -> None:
     assert hunt.dokreg.output
     assert found_in(hunt.dokreg.output, hunt) == []
+
+
+def test_neither_the_doctor_nor_the_metrics_show_one(hunt: Hunt) -> None:
+    said = hunt.dokreg.manage("doctor")
+    assert "DOKREG_METRICS_TOKEN: set, not shown" in said
+    headers = {"Authorization": f"Bearer {SECRETS['metrics']}"}
+    with urllib.request.urlopen(urllib.request.Request(f"{hunt.dokreg.url}/metrics", headers=headers)) as answer:
+        figures = answer.read().decode()
+    assert "dokreg_runs{" in figures
+    assert [found_in(text, hunt) for text in (said, figures)] == [[], []]
 
 
 def test_a_dump_of_the_database_shows_none(hunt: Hunt) -> None:

@@ -15,11 +15,13 @@ from dokreg.configuration import (
     as_bool,
     as_count,
     as_days,
+    as_log_format,
     as_postgresql,
     as_redis,
     as_roles,
     as_sender,
     as_smtp,
+    as_token,
     as_url,
 )
 
@@ -217,3 +219,35 @@ def test_addresses_of_clouds_are_checked_at_the_start(tmp_path: Path) -> None:
     refused = manage(tmp_path, **dict.fromkeys(names, "https://me:marked-password@cloud.example.com"))
     assert [name for name in names if f"{name}: " in refused.stderr] == names
     assert "marked-password" not in refused.stderr
+
+
+def test_it_is_known_where_a_setting_comes_from_and_no_secret_is(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("marked-token-from-a-file")
+    environment = Environment(
+        {
+            "DATABASE_URL": "postgresql://u:marked@h/db",
+            "DOKREG_URL": "https://u:marked@dokreg.example.com",
+            "DOKREG_METRICS_TOKEN_FILE": str(tmp_path / "token"),
+        }
+    )
+    for name in ("DATABASE_URL", "DOKREG_URL", "DOKREG_METRICS_TOKEN"):
+        environment.text(name)
+    environment.text("DOKREG_BIND", "127.0.0.1:8000")
+    assert {name: (source.origin, source.shown) for name, source in environment.sources.items()} == {
+        "DATABASE_URL": ("the environment", ""),
+        "DOKREG_URL": ("the environment", "https://dokreg.example.com"),
+        "DOKREG_METRICS_TOKEN": (f"the file {tmp_path / 'token'}", ""),
+        "DOKREG_BIND": ("default", "127.0.0.1:8000"),
+    }
+
+
+@pytest.mark.parametrize("text", ["short", "sixteen letters with spaces", "sixteen-letters-ü"])
+def test_what_is_no_token_for_the_metrics(text: str) -> None:
+    with pytest.raises(ValueError, match="at least 16 ASCII characters"):
+        as_token(text)
+
+
+def test_logs_are_text_or_json() -> None:
+    assert (as_log_format("JSON"), as_log_format("text")) == ("json", "text")
+    with pytest.raises(ValueError, match="text or json"):
+        as_log_format("xml")

@@ -166,17 +166,18 @@ def test_every_page_says_what_stands_still(bob: User, client_of: ClientOf, name:
     page = page_of(client_of(bob))
     assert page.count(words) == 1
     assert "host.internal" not in page
-    assert "/healthz" not in page  # somebody else has to mend it
+    assert "/doctor/" not in page  # somebody else has to mend it
     seen(name)
     assert 'role="alert"' not in page_of(client_of(bob))
 
 
 @pytest.mark.usefixtures("old_process")
 def test_who_can_mend_it_is_led_to_the_details(alice: User, client_of: ClientOf) -> None:
-    assert "/healthz" not in page_of(client_of(alice))
+    assert "/doctor/" not in page_of(client_of(alice))
     User.objects.filter(pk=alice.pk).update(is_staff=True)
     assert "No worker has been seen in the last 24 h: tests, logins" in page_of(client_of(alice))
-    assert 'href="/healthz"' in page_of(client_of(alice))
+    assert 'role="alert"' in page_of(client_of(alice))
+    assert '<a href="/doctor/">What is wrong</a>' in page_of(client_of(alice))
 
 
 def test_a_process_that_has_just_started_waits_for_the_others(alice: User, client_of: ClientOf) -> None:

@@ -1,0 +1,1 @@
+"""Figures for Prometheus at /metrics: closed, and not even loaded, until the settings open it."""
