@@ -18,7 +18,9 @@ MANAGE = [*programs.PYTHON, str(Path(__file__).resolve().parent.parent / "manage
 # Those who wait for a test's verdict get it, or a page that says to look again.
 GRACEFUL_SECONDS = 30
 COMMANDS: dict[str, Callable[[], list[str]]] = {
-    "web": lambda: programs.web(as_bind(os.environ.get("DOKREG_BIND") or "127.0.0.1:8000"), graceful_seconds=GRACEFUL_SECONDS),
+    "web": lambda: programs.web(
+        as_bind(os.environ.get("DOKREG_BIND") or "127.0.0.1:8000"), graceful_seconds=GRACEFUL_SECONDS
+    ),
     "worker": programs.worker,
     "beat": programs.beat,
 }
@@ -45,18 +47,19 @@ def main(arguments: list[str]) -> int:
     except ValueError as error:
         _say(f"DOKREG_BIND: {error}")
         return 2
-    # By a process of its own: this one would carry its memory for the rest of its life.
-    prepared = subprocess.run([*MANAGE, "prepare", *(["--facts"] if name == "web" else [])], stdout=subprocess.PIPE)
-    if prepared.returncode:
-        return prepared.returncode
-    if name == "web":
-        _show_link(json.loads(prepared.stdout.splitlines()[-1])["setup_link"])
-    os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+    status = _prepare(shows_link=name == "web")
+    return status or os.execv(command[0], command)  # noqa: S606 - no shell is wanted
 
 
-def _show_link(link: str) -> None:
-    if link:
-        _say(FIRST_OWNER.format(link=link))
+def _prepare(*, shows_link: bool) -> int:
+    """The exit status. By a process of its own: this one would carry its memory for the rest of its life."""
+    command = [*MANAGE, "prepare", *(["--facts"] if shows_link else [])]
+    prepared = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    if shows_link and not prepared.returncode:
+        link = json.loads(prepared.stdout.splitlines()[-1])["setup_link"]
+        if link:
+            _say(FIRST_OWNER.format(link=link))
+    return prepared.returncode
 
 
 def _say(text: str) -> None:
