@@ -3,6 +3,7 @@
 Migrating an empty database takes several seconds of the processor; whoever tests that asks for a fresh one.
 """
 
+import atexit
 import functools
 import os
 import shutil
@@ -38,5 +39,6 @@ def _folder() -> Path:
     if FOLDER in os.environ:
         return Path(os.environ[FOLDER])
     folder = Path(tempfile.mkdtemp(prefix="dokreg-prepared-", dir="/var/tmp"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     prepare(folder)
     return folder
