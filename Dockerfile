@@ -41,5 +41,5 @@ COPY --from=build /opt/dokreg /opt/dokreg
 USER 10001:10001
 EXPOSE 8000
 # The name of the process comes with its command; compose.yaml has one for each.
-HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["python", "-m", "dokreg.alive", "web"]
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s CMD ["python", "-m", "dokreg.alive", "web"]
 CMD ["python", "-m", "dokreg.start", "web"]

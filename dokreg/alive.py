@@ -51,12 +51,12 @@ def _problem_of_heart(name: str) -> str:
 def _problem_of_web() -> str:
     """Whether pages can be had: it answers, and has its database. Who else is away is not its own ill health."""
     try:
-        checks = json.loads(_ask("/healthz"))["checks"]
+        database = json.loads(_ask("/healthz"))["checks"]["database"]
     except OSError as error:
         return f"The web server does not answer: {error.strerror or error}."
     except (ValueError, KeyError, TypeError):
         return "The web server answers something else than its health."
-    return "" if checks.get("database") == "ok" else f"The web server has no database: {checks.get('database')}"
+    return "" if database == "ok" else f"The web server has no database: {database}"
 
 
 def _ask(path: str) -> bytes:
