@@ -10,7 +10,9 @@ from typing import Any
 from celery import Celery
 from celery.beat import Scheduler, Service
 from celery.signals import beat_init, heartbeat_sent, setup_logging, worker_init, worker_ready
+from django.conf import settings
 
+from dokreg import alive
 from dokreg.logs import tasks as _request_ids  # noqa: F401 - what it does, it does at Celery's signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dokreg.settings")
@@ -69,6 +71,7 @@ class BeatingScheduler(Scheduler):
         now = time.monotonic()
         if now - self._beaten_at >= BEAT_HEARTBEAT_SECONDS:
             self._beaten_at = now
+            _leave_sign("beat")
             _beat(f"beat {socket.gethostname()}:{os.getpid()}")
         return min(float(super().tick(*args, **kwargs)), BEAT_HEARTBEAT_SECONDS)
 
@@ -87,6 +90,7 @@ def _worker_beats(sender: Any, **_: Any) -> None:
     now = time.monotonic()
     if now - _WorkerHeart.beaten_at >= WORKER_HEARTBEAT_SECONDS:
         _WorkerHeart.beaten_at = now
+        _leave_sign("worker")
         _beat(f"worker {sender.eventer.hostname}")
 
 
@@ -110,6 +114,14 @@ def _run_beat() -> None:
         except Exception:
             log.exception("Beat ended; it starts again in %s s.", BEAT_RESTART_SECONDS)
         time.sleep(BEAT_RESTART_SECONDS)
+
+
+def _leave_sign(name: str) -> None:
+    """For `python -m dokreg.alive`, which asks no database."""
+    try:
+        alive.leave_sign(name, settings.DOKREG_RUN_DIR)
+    except OSError as error:
+        log.warning("The sign of life of the %s could not be written: %s", name, error)
 
 
 def _beat(name: str) -> None:

@@ -3,7 +3,6 @@
 README.md lists the variables. Without any, dokreg keeps SQLite, its keys and a private broker in the data folder.
 """
 
-import hashlib
 import logging
 import os
 from pathlib import Path
@@ -32,6 +31,7 @@ from dokreg.configuration import (
     as_words,
     read_environment,
 )
+from dokreg.places import DEFAULT_DATA, run_folder
 
 django_stubs_ext.monkeypatch()
 
@@ -40,7 +40,7 @@ _env = read_environment()
 os.umask(0o077)  # nothing that dokreg writes is anybody else's business
 
 # Where things are
-DOKREG_DATA = Path(_env.text("DOKREG_DATA", "data")).absolute()
+DOKREG_DATA = Path(_env.text("DOKREG_DATA", DEFAULT_DATA)).absolute()
 DOKREG_BIND = _env.parse("DOKREG_BIND", as_bind, "127.0.0.1:8000")
 DOKREG_URL = _env.text("DOKREG_URL", f"http://{DOKREG_BIND[0]}:{DOKREG_BIND[1]}").rstrip("/")
 DOKREG_ALLOW_LOOPBACK = _env.parse("DOKREG_ALLOW_LOOPBACK", as_bool, "false")
@@ -218,7 +218,7 @@ TEMPLATES = [
 ]
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 STATIC_URL = "/static/"
-STATIC_ROOT = DOKREG_DATA / "static"
+STATIC_ROOT = Path(_env.text("DOKREG_STATIC_ROOT") or DOKREG_DATA / "static").absolute()
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -275,12 +275,7 @@ DATABASES = {
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 # Work in the background: the rows are the truth, the broker only carries their ids
-DOKREG_RUN_DIR = (
-    Path(
-        os.environ.get("XDG_RUNTIME_DIR") or "/tmp"  # noqa: S108 - `up` makes the folder 0700 and checks its owner
-    )
-    / f"dokreg-{os.getuid()}-{hashlib.sha256(str(DOKREG_DATA).encode()).hexdigest()[:12]}"
-)
+DOKREG_RUN_DIR = run_folder(DOKREG_DATA)
 DOKREG_BROKER_SOCKET = DOKREG_RUN_DIR / "broker.sock"
 DOKREG_BROKER_EMBEDDED = not _broker
 CELERY_BROKER_URL = _broker or f"redis+socket://{DOKREG_BROKER_SOCKET}"

@@ -21,10 +21,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dokreg import programs
 from dokreg.configuration import as_bind
+from dokreg.places import data_folder
 
-PYTHON = [sys.executable]
-MANAGE = [*PYTHON, str(Path(__file__).resolve().parent.parent / "manage.py")]
+MANAGE = [*programs.PYTHON, str(Path(__file__).resolve().parent.parent / "manage.py")]
 STOP_SECONDS = 12.0
 READY_SECONDS = 60.0
 LOOK_SECONDS = 0.25
@@ -32,10 +33,7 @@ SHORT_LIFE_SECONDS = 3.0
 LONGEST_PAUSE_SECONDS = 30.0
 SOCKET_PATH_LIMIT = 107
 PR_SET_PDEATHSIG = 1
-# Those who wait for the end of a test (servers.watching.MOST_WAITING) leave enough for everybody else.
-WEB_THREADS = 64
-# More than the settings let run in the background at once: a click finds a free one.
-WORKER_THREADS = 28
+GRACEFUL_SECONDS = 5
 
 
 class CannotStart(Exception):
@@ -117,7 +115,7 @@ class _Stopping:
 
 def _data_folder() -> Path:
     """The data folder, made if need be; CannotStart unless files can be written there."""
-    data = Path(os.environ.get("DOKREG_DATA") or "data").absolute()
+    data = data_folder()
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = data / f".writable.{os.getpid()}"
@@ -175,18 +173,8 @@ def _prepare() -> dict[str, str]:
 
 
 def _services(facts: dict[str, str]) -> list[Service]:
-    host, port = _bind()
-    web = [
-        *PYTHON, "-m", "gunicorn", "dokreg.wsgi", "--bind", f"{host}:{port}", "--worker-class", "gthread",
-        "--workers", "1", "--threads", str(WEB_THREADS), "--timeout", "60", "--graceful-timeout", "5",
-        "--log-level", "warning", "--logger-class", "dokreg.logs.gunicorn.Logger", "--no-control-socket",
-    ]  # fmt: skip
-    worker = [
-        *PYTHON, "-m", "celery", "--app", "dokreg", "--quiet", "worker", "--pool", "threads",
-        "--concurrency", str(WORKER_THREADS), "--queues", "default,ssh", "--loglevel", "WARNING",
-        "--without-gossip", "--without-mingle",
-    ]  # fmt: skip
-    services = [Service("web server", web), Service("worker", worker)]
+    web = programs.web(_bind(), graceful_seconds=GRACEFUL_SECONDS)
+    services = [Service("web server", web), Service("worker", programs.worker())]
     if facts["broker_socket"]:
         services.insert(0, _broker(Path(facts["broker_socket"]), Path(facts["data"]) / "broker"))
     return services

@@ -10,6 +10,7 @@ PROGRAMS = {
     "busybox-static": ["busybox"],
     "chromium": ["chromium"],
     "curl": ["curl"],
+    "docker-compose": ["docker-compose"],
     "docker-registry": ["docker-registry"],
     "docker.io": ["dockerd", "containerd", "docker"],
     "nodejs": ["node"],
@@ -19,6 +20,7 @@ PROGRAMS = {
     "postgresql": ["initdb", "postgres"],
     "procps": ["ps"],
     "redis-server": ["redis-server"],
+    "systemd": ["systemd-analyze"],
 }
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 APT_TIMEOUT = 900

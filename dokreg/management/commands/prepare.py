@@ -1,9 +1,18 @@
-"""Everything that must be done once before dokreg serves, in one process: quick when nothing is new."""
+"""Everything that must be done once before dokreg serves, in one process: quick when nothing is new.
 
+Of several that start at once, on however many machines, one does it; the others wait, and find it done.
+"""
+
+import contextlib
+import fcntl
 import hashlib
 import io
 import json
+import logging
+import os
+import time
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +20,14 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from dokreg.checks import WrongKeys, plant_canary, verify_keys
+
+log = logging.getLogger(__name__)
+LOCK = 0x646F6B726567  # "dokreg"; PostgreSQL knows such locks by numbers, and keeps those of each database apart
+LOOK_EVERY_SECONDS = 0.2
 
 
 class Command(BaseCommand):
@@ -23,17 +36,24 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--facts", action="store_true", help="Print, as JSON, what the supervisor needs to know.")
+        parser.add_argument("--static", action="store_true", help="Collect the static files alone, as for an image.")
 
     def handle(self, *_: Any, **options: Any) -> None:
+        with _one_on_this_machine(settings.DOKREG_DATA):
+            if not options["static"]:
+                self._prepare_database()
+            prepare_static_files()
+        if options["facts"]:
+            self.stdout.write(json.dumps(facts()))
+
+    def _prepare_database(self) -> None:
         try:
-            prepare_database()
+            with _one_at_this_database():
+                prepare_database()
         except WrongKeys as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used: {error}") from error
-        prepare_static_files()
-        if options["facts"]:
-            self.stdout.write(json.dumps(facts()))
 
 
 def facts() -> dict[str, str]:
@@ -74,9 +94,50 @@ def prepare_static_files() -> None:
 
 
 def _static_state() -> str:
+    """What the files hold, not when they were written: the layers of an image keep times in seconds."""
     digest = hashlib.sha256()
     for finder in get_finders():
         for path, storage in finder.list([]):
-            file = Path(storage.path(path))
-            digest.update(f"{path} {file.stat().st_size} {file.stat().st_mtime_ns}\n".encode())
+            content = Path(storage.path(path)).read_bytes()
+            digest.update(f"{path} {hashlib.sha256(content).hexdigest()}\n".encode())
     return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _one_on_this_machine(folder: Path) -> Iterator[None]:
+    """Wait for others who prepare the same data folder. One that nobody can write to needs no preparing."""
+    if not os.access(folder, os.W_OK):
+        yield
+        return
+    with (folder / ".prepare.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _one_at_this_database() -> Iterator[None]:
+    """Wait for others who prepare the same PostgreSQL database; SQLite lies in a data folder.
+
+    The lock is asked for again and again, since one that is waited for ends at the database's lock timeout, and a
+    migration may take longer. It belongs to the connection: who is killed gives it back.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    waited = False
+    while not _say("SELECT pg_try_advisory_lock(%s)"):
+        if not waited:
+            log.info("Another process prepares the database; this one waits.")
+        waited = True
+        time.sleep(LOOK_EVERY_SECONDS)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(DatabaseError):  # the connection is gone, and the lock with it
+            _say("SELECT pg_advisory_unlock(%s)")
+
+
+def _say(statement: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [LOCK])
+        return bool(cursor.fetchone()[0])
