@@ -10,7 +10,7 @@ from pathlib import Path
 from dokreg.celery import app
 
 FILE = Path(__file__).with_name("tasks.txt")
-OWN = ("organisations.", "servers.", "registries.", "applications.")
+OWN = ("dokreg.", "organisations.", "servers.", "registries.", "applications.")
 
 
 def tasks() -> dict[str, str]:
