@@ -43,7 +43,7 @@ AnyModel = TypeVar("AnyModel", bound=models.Model)
 
 @dataclass(frozen=True)
 class Amounts:
-    """How many rows of each `acme` gets; the others, each beside it, get so many per mille of them, and one at least."""
+    """How many rows of each `acme` gets; each neighbour gets so many per mille of them, and one at least."""
 
     registries: int = 10_000
     servers: int = 1_000
@@ -165,9 +165,9 @@ class _Filler:
                 "refresh_due_at": self.now + dt.timedelta(hours=2, seconds=number % 25_000),
             }  # fmt: skip
         return Registry(
-            organisation=self.organisation, name=f"registry {number:06}", username="AWS" if "method" in own else "robot",
-            password="a-password-of-20-byt", credentials_mark=f"{number:064}", login_mark=f"{number:064}",
-            image_prefix=f"team-{number % 50}", created_at=self._at(number, self.amounts.registries), **own,
+            organisation=self.organisation, name=f"registry {number:06}",
+            username="AWS" if "method" in own else "robot", password="a-password-of-20-byt",
+            credentials_mark=f"{number:064}", login_mark=f"{number:064}", image_prefix=f"team-{number % 50}", created_at=self._at(number, self.amounts.registries), **own,
         )  # fmt: skip
 
     def _tests(self, number: int) -> Iterator[RegistryTest]:
@@ -212,8 +212,8 @@ class _Filler:
         applications = [
             Application(
                 organisation=self.organisation, project=projects[number // 20], name=f"application {number:05}",
-                server=self.servers[number % len(self.servers)], registry=self.registries[number % len(self.registries)],
-                image=f"team/service-{number}:1.4.2", container_name=f"service-{number}",
+                server=self.servers[number % len(self.servers)],
+                registry=self.registries[number % len(self.registries)], image=f"team/service-{number}:1.4.2", container_name=f"service-{number}",
             )
             for number in range(self.amounts.applications)
         ]  # fmt: skip
