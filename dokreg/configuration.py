@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parseaddr
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 T = TypeVar("T")
@@ -18,6 +18,25 @@ BIND = re.compile(r"^(?P<host>\[[0-9a-fA-F:]+\]|[^:\s]+):(?P<port>\d{1,5})$")
 ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[^\s:]+")
 MAIL_ADDRESS = re.compile(r"^[^@\s]+@[^@\s]+$")
 SMTP_PORTS = {"smtp": 587, "smtps": 465}
+# What may follow the ? of a database's address: libpq's own words (PostgreSQL's manual, 32.1.2).
+LIBPQ_OPTIONS = frozenset(
+    {
+        "host",
+        "sslmode",
+        "sslrootcert",
+        "sslcert",
+        "sslkey",
+        "channel_binding",
+        "target_session_attrs",
+        "connect_timeout",
+    }
+)
+DATABASE_TIMEOUTS = {
+    "statement_timeout": "30s",  # longer than the slowest page by far; nobody waits longer
+    "lock_timeout": "15s",
+    "idle_in_transaction_session_timeout": "60s",  # no transaction waits for a network
+}
+POOL_SECONDS = 10  # how long a request waits for a free connection
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
 
@@ -105,8 +124,11 @@ def as_bind(text: str) -> tuple[str, int]:
     return match["host"], int(match["port"])
 
 
-def as_postgresql(text: str) -> dict[str, object] | None:
-    """`postgresql://user:password@host:port/name` as Django wants it; an empty text is None (SQLite)."""
+def as_postgresql(text: str) -> dict[str, Any] | None:
+    """`postgresql://user:password@host:port/name?sslmode=require` as Django wants it; an empty text is None (SQLite).
+
+    Each process keeps a pool of connections; who waits for a network gives its own back (`dokreg.database`).
+    """
     if not text:
         return None
     parts = urlsplit(text)
@@ -119,16 +141,24 @@ def as_postgresql(text: str) -> dict[str, object] | None:
     name = unquote(parts.path.lstrip("/"))
     if not name:
         raise ValueError("it names no database: postgresql://user:password@host:5432/NAME.")
+    options = parse_qs(parts.query, keep_blank_values=True)
+    if unknown := sorted(options.keys() - LIBPQ_OPTIONS):
+        known = ", ".join(sorted(LIBPQ_OPTIONS))
+        raise ValueError(f"after the ? stands {unknown[0]}, which is none of {known}.")
+    given = {option: values[-1] for option, values in options.items()}
+    timeouts = " ".join(f"-c {name}={value}" for name, value in DATABASE_TIMEOUTS.items())
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": name,
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
-        "HOST": unquote(parts.hostname or ""),
+        "HOST": given.pop("host", "") or unquote(parts.hostname or ""),
         "PORT": port,
-        "CONN_MAX_AGE": 60,
+        "CONN_MAX_AGE": 0,  # the pool keeps them
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5},
+        "OPTIONS": {"connect_timeout": 5, "application_name": "dokreg", "options": timeouts}
+        | given
+        | {"pool": {"min_size": 1, "max_size": 20, "timeout": POOL_SECONDS, "max_idle": 300}},
     }
 
 

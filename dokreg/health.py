@@ -60,7 +60,8 @@ BEAT = Heart(
 
 def beat(name: str) -> None:
     """Note that a background process lives; a database that is away for a moment is no reason to die."""
-    close_old_connections()
+    if not connection.in_atomic_block:
+        close_old_connections()
     try:
         Heartbeat.objects.update_or_create(name=name, defaults={"at": timezone.now()})
         Heartbeat.objects.filter(at__lt=timezone.now() - FORGOTTEN_AFTER).delete()

@@ -73,6 +73,9 @@ if DEBUG and not is_loopback_name(DOKREG_BIND[0]):
     _env.mistakes.append("DOKREG_DEBUG shows internals to everybody; it needs a loopback address in DOKREG_BIND.")
 
 _database = _env.parse("DATABASE_URL", as_postgresql, "")
+_connections = _env.parse("DOKREG_DATABASE_CONNECTIONS", as_count, "20")  # of one process
+if _database is not None:
+    _database["OPTIONS"]["pool"]["max_size"] = _connections
 _broker = _env.parse("REDIS_URL", as_redis, "")
 _smtp = _env.parse("DOKREG_SMTP_URL", as_smtp, "")
 _sender = _env.parse("DOKREG_EMAIL_FROM", as_sender, "")

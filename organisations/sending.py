@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.mail import EmailMessage
 
+from dokreg.database import give_back
 from dokreg.encryption import SecretUnreadable
 from organisations.notification_models import Notice, NotificationChannel
 
@@ -135,6 +136,7 @@ def _order(order: dict[str, Any], *, deadline: float) -> dict[str, Any]:
         "allow_loopback": settings.DOKREG_ALLOW_LOOPBACK,
         "allowed_networks": " ".join(map(str, settings.DOKREG_ALLOWED_NETWORKS)),
     }
+    give_back()
     try:
         done = subprocess.run(
             [sys.executable, "-m", "organisations.messenger"],

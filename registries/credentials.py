@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from django.utils import timezone
 
+from dokreg.database import give_back
 from dokreg.encryption import SecretUnreadable
 from registries import kinds
 from registries.kinds.methods import Method, Minted
@@ -46,6 +47,7 @@ class Credentials:
         """A new token from the cloud; it is saved nowhere. Raises MintFailed."""
         method = self.minting
         assert method is not None  # noqa: S101 - asked for only where tokens are minted
+        give_back()
         return method.mint(host=self.url, account=self.account, secret=self.password)
 
 

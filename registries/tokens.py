@@ -21,6 +21,7 @@ from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from dokreg.backoff import pause
+from dokreg.database import give_back
 from organisations import audit, dispatching
 from organisations.models import User
 from registries import alarms, credentials, logins, verdicts
@@ -353,6 +354,7 @@ def _refresh_in_place(registry: Registry) -> None:
     end = time.monotonic() + MINT_DEADLINE + runs.RESEND_AFTER.total_seconds()
     under_way = TokenRefresh.objects.filter(pk=refresh.pk, state__in=ACTIVE)
     while under_way.exists() and time.monotonic() < end:
+        give_back()
         time.sleep(LOOK_EVERY_SECONDS)
     try:
         registry.refresh_from_db()

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from django.conf import settings
 
+from dokreg.database import give_back
 from servers import own_host, ssh, verdicts
 from servers.models import Server
 from servers.stages import PROLOGUE, TEST_DEADLINE, OnStage, one_line, run_stages
@@ -318,6 +319,7 @@ def _process(
     arguments: list[str], *, deadline: float, channel: socket.socket | None = None
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """A local process in a group of its own, which is gone when the block or the deadline ends."""
+    give_back()
     names = (
         "PATH",
         "HOME",

@@ -15,6 +15,7 @@ from django.db.models import F
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from dokreg.database import give_back
 from dokreg.ids import new_id
 from servers import processes, verdicts
 from servers.ladder import Rung, new_rung
@@ -64,12 +65,16 @@ def save_rungs(run: Run, rungs: list[Rung]) -> None:
 def write(run: Run, **columns: Any) -> bool:
     """Write columns and let the lease begin anew; False if the run is not this worker's any more."""
     later = timezone.now() + LEASE
-    return bool(_mine(run).update(**columns, revision=F("revision") + 1, lease_until=later))
+    is_mine = bool(_mine(run).update(**columns, revision=F("revision") + 1, lease_until=later))
+    give_back()  # what a run does between its writes takes longer than they
+    return is_mine
 
 
 def prolong(run: Run) -> bool:
     """Let the lease begin anew; there is no news. False if the run is not this worker's any more."""
-    return bool(_mine(run).update(lease_until=timezone.now() + LEASE))
+    is_mine = bool(_mine(run).update(lease_until=timezone.now() + LEASE))
+    give_back()
+    return is_mine
 
 
 def saver(run: Run, *, every: float) -> Callable[[list[Rung]], None]:

@@ -22,6 +22,7 @@ from fabric import Config, Connection
 from paramiko.config import SSHConfig
 
 from dokreg import addresses
+from dokreg.database import give_back
 from servers import channels, connect_verdicts, keys, verdicts
 from servers.verdicts import Verdict
 
@@ -404,6 +405,7 @@ class _Pool:
     @contextlib.contextmanager
     def channel(self, target: Target, *, end: float, open_one: Opener = _open_session) -> Iterator[paramiko.Channel]:
         """A channel on the kept connection to the target, opened if need be; a session, if not told otherwise."""
+        give_back()
         kept = self._take(target)
         try:
             if not kept.channels.acquire(timeout=max(0.0, end - time.monotonic())):

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from django.core.exceptions import ObjectDoesNotExist
 
+from dokreg.database import give_back
 from servers.models import Run
 
 AnyRun = TypeVar("AnyRun", bound=Run)
@@ -31,7 +32,7 @@ def wait_for_change(run: AnyRun, seen: int, seconds: float, *, also: Sequence[st
     moved = type(run)._default_manager.filter(pk=run.pk).exclude(revision=seen)
     end = time.monotonic() + seconds
     while run.is_running and not moved.exists() and time.monotonic() < end:
-        time.sleep(LOOK_EVERY_SECONDS)
+        _pause(LOOK_EVERY_SECONDS)
     with contextlib.suppress(ObjectDoesNotExist):  # deleted meanwhile: the next request finds out
         run.refresh_from_db(fields=(*NEWS, *also))
     return run
@@ -80,5 +81,10 @@ def wait_until(holds: Callable[[], bool], *, seconds: float) -> bool:
         if waited >= seconds:
             return False
         often_until, often = _SOONER
-        time.sleep(often if waited < often_until else _LATER)
+        _pause(often if waited < often_until else _LATER)
     return True
+
+
+def _pause(seconds: float) -> None:
+    give_back()  # others look at the database meanwhile
+    time.sleep(seconds)

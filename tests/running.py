@@ -1,6 +1,7 @@
 """A whole dokreg, started as a person starts it: `manage.py up` with a data folder and a port of its own."""
 
 import contextlib
+import datetime as dt
 import json
 import os
 import re
@@ -18,7 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
+import redis
 from celery import Celery
+
+from tests import beside, prepared
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 90.0
@@ -35,8 +40,14 @@ def free_port() -> int:
 class Running:
     """The supervisor's process, what it printed, and what it runs."""
 
-    def __init__(self, data: Path, **variables: str) -> None:
+    def __init__(self, data: Path, *, is_fresh: bool = False, is_embedded: bool = False, **variables: str) -> None:
+        """A fresh one has nothing yet, not even a database; an embedded one has its own, whatever is beside it."""
         self.data = data
+        if beside.is_there() and not is_embedded and "DATABASE_URL" not in variables:
+            name = beside.new_database(template="template0" if is_fresh else beside.PREPARED)
+            variables = beside.variables(name, beside.new_broker()) | variables
+        elif not is_fresh and not data.exists() and not any("KEY" in name or "_URL" in name for name in variables):
+            prepared.copy_to(data)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         # XDG_RUNTIME_DIR is left out: what stands there is as private as /tmp/dokreg-…, but may not exist in CI.
@@ -101,7 +112,8 @@ class Running:
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """What a query of its database answers."""
         with contextlib.closing(self._database()) as database:
-            return database.execute(statement, values).fetchall()
+            rows: list[tuple[Any, ...]] = database.execute(self._spelt(statement), values).fetchall()
+            return rows
 
     def column(self, statement: str, *values: object) -> list[Any]:
         """The first column of that."""
@@ -110,10 +122,21 @@ class Running:
     def change(self, statement: str, *values: object) -> int:
         """Change rows behind its back, such as a time that would have to be waited for; how many they were."""
         with contextlib.closing(self._database()) as database, database:
-            return database.execute(statement, values).rowcount
+            return int(database.execute(self._spelt(statement), values).rowcount)
 
-    def _database(self) -> sqlite3.Connection:
+    @property
+    def database_url(self) -> str:
+        """Where its PostgreSQL is; empty for SQLite."""
+        return self.environment.get("DATABASE_URL", "")
+
+    def _database(self) -> Any:
+        if self.database_url:
+            return psycopg.connect(self.database_url, options="-c timezone=UTC")
         return sqlite3.connect(self.data / "dokreg.sqlite3", timeout=20)
+
+    def _spelt(self, statement: str) -> str:
+        """SQLite's statement as this database wants it."""
+        return statement.replace("%", "%%").replace("?", "%s") if self.database_url else statement
 
     def run_module(self, name: str, wanted: object) -> str:
         """Run a module of the tests that writes to its database, with something for stdin as JSON; what it printed."""
@@ -140,9 +163,25 @@ class Running:
             return bool(beside.control.ping(destination=[worker], timeout=1))
 
     def _celery(self) -> Celery:
+        return Celery("beside", broker=self.broker_url, set_as_current=False)
+
+    @property
+    def broker_url(self) -> str:
+        """Where its broker is: a Redis beside it, or its own."""
+        if url := self.environment.get("REDIS_URL"):
+            return url
         found = re.search(r"/\S+broker\.sock", _command(self.service("broker.sock")))
         assert found, self.output
-        return Celery("beside", broker=f"redis+socket://{found[0]}", set_as_current=False)
+        return f"redis+socket://{found[0]}"
+
+    def kill_broker(self) -> None:
+        """As if it were killed; a Redis beside it loses what it had as well."""
+        if "REDIS_URL" not in self.environment:
+            self.service("broker.sock").kill()
+            return
+        with redis.Redis.from_url(self.broker_url) as client:
+            client.flushdb()
+            client.client_kill_filter(_type="normal", skipme=True)
 
     @contextlib.contextmanager
     def beside(self, *arguments: str) -> Iterator[psutil.Process]:
@@ -202,10 +241,16 @@ class Running:
                 self.lines.append(line)
 
 
+def moment(*, seconds_ago: float = 0) -> str:
+    """A time as it stands in a statement for either database."""
+    at = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds_ago)
+    return f"'{at:%Y-%m-%d %H:%M:%S.%f}'"
+
+
 @contextlib.contextmanager
-def running(data: Path, **variables: str) -> Iterator[Running]:
+def running(data: Path, *, is_fresh: bool = False, is_embedded: bool = False, **variables: str) -> Iterator[Running]:
     """A dokreg that is gone when the block ends."""
-    dokreg = Running(data, **variables)
+    dokreg = Running(data, is_fresh=is_fresh, is_embedded=is_embedded, **variables)
     try:
         yield dokreg.start()
     finally:

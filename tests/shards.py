@@ -1,9 +1,10 @@
-"""Runs the tests as several processes side by side: most of them wait for real programs more than for the processor.
+"""Runs the tests on both databases, as several processes side by side: most wait more than they compute.
 
-Each has a machine of its own as far as the lab can tell: processes that no other sees, a network with nothing but its
-loopback, and its own /tmp, /var/tmp, /dev/shm and /etc/hosts. So tests that look for what was left behind see what
-their own process left. Where that cannot be had (it needs root), they run in one process. Arguments are handed on to
-pytest.
+Once with what the embedded default has, SQLite and a private broker; and once beside a PostgreSQL and a Redis, but for
+what is marked `once` and what needs no database. Each process has a machine of its own as far as the lab can tell:
+processes that no other sees, a network with nothing but its loopback, and its own /tmp, /var/tmp, /dev/shm and
+/etc/hosts. So tests that look for what was left behind see what their own process left. Where that cannot be had (it
+needs root), they run one after the other. Arguments are handed on to pytest.
 """
 
 import os
@@ -11,11 +12,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
+from tests import prepared
+
 ROOT = Path(__file__).resolve().parents[1]
-# Folders whose tests run in one process, so that each takes about as long; what is named nowhere runs in the last.
-GROUPS = (("browser", "dokreg"), ("clients", "faults"), ("api", "applications", "servers"))
+# Folders whose tests run in one process, the longest first; what is named nowhere runs in the last.
+GROUPS = (("faults",), ("browser", "dokreg"), ("clients", "servers"), ("api", "applications", "image"))
+AT_ONCE = 4
+BACKENDS: dict[str, list[str]] = {
+    "PostgreSQL and Redis": [sys.executable, "-m", "tests.beside"],
+    "SQLite": [],
+}
 NAMESPACES = [
     "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private",
 ]  # fmt: skip
@@ -33,16 +45,44 @@ shift
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The tests of some folders on one of the databases."""
+
+    backend: str
+    paths: tuple[str, ...]
+
+    def command(self, arguments: list[str]) -> list[str]:
+        pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--durations=8", *arguments]
+        return [*BACKENDS[self.backend], *pytest, *self.paths]
+
+    def __str__(self) -> str:
+        return f"{self.backend}: {' '.join(self.paths)}"
+
+
 def main(arguments: list[str]) -> int:
-    """The exit status for all of them: the first that is not 0."""
-    if not _can_have_namespaces():
-        sys.stdout.write("Test processes side by side need root and namespaces; this is one.\n")
-        return subprocess.run(_pytest(arguments), cwd=ROOT).returncode
+    """The exit status for all of them: the worst."""
     folder = Path(tempfile.mkdtemp(prefix="dokreg-tests-", dir="/var/tmp"))
+    ready = ROOT / ".venv" / "prepared"  # a place that every process sees
     try:
-        return _run_all(folder, arguments)
+        shutil.rmtree(ready, ignore_errors=True)
+        prepared.prepare(ready)
+        os.environ[prepared.FOLDER] = str(ready)
+        at_once = AT_ONCE if _can_have_namespaces() else 1
+        if at_once == 1:
+            sys.stdout.write("Test processes side by side need root and namespaces; here they run in turn.\n")
+        with ThreadPoolExecutor(at_once) as pool:
+            runs = [pool.submit(_run, job, folder / str(number), arguments) for number, job in enumerate(_jobs())]
+            return max(run.result() for run in as_completed(runs))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(ready, ignore_errors=True)
+
+
+def _jobs() -> Iterator[Job]:
+    for paths in groups():
+        for backend in BACKENDS:
+            yield Job(backend, tuple(paths))
 
 
 def groups() -> list[list[str]]:
@@ -58,26 +98,22 @@ def _paths(names: list[str]) -> list[str]:
     return [f"tests/{name}" for name in names]
 
 
-def _run_all(folder: Path, arguments: list[str]) -> int:
-    started = []
-    for number, paths in enumerate(groups()):
-        own, log = folder / str(number), folder / f"log-{number}"
-        own.mkdir(mode=0o755)
-        command = [*NAMESPACES, "sh", "-c", ENTER, "sh", str(own), *_pytest([*arguments, *paths])]
-        # The first is watched as it runs, the others are shown when they are done.
-        output = None if number == 0 else log.open("wb")
-        started.append((subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT), log))
-    statuses = []
-    for number, (process, log) in enumerate(started):
-        statuses.append(process.wait())
-        if number:
-            sys.stdout.write(log.read_text(errors="replace"))
-        sys.stdout.flush()
-    return next((status for status in statuses if status), 0)
-
-
-def _pytest(arguments: list[str]) -> list[str]:
-    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--durations=12", *arguments]
+def _run(job: Job, own: Path, arguments: list[str]) -> int:
+    own.mkdir(mode=0o755)
+    log = own / "log"
+    command = job.command(arguments)
+    if _can_have_namespaces():
+        command = [*NAMESPACES, "sh", "-c", ENTER, "sh", str(own), *command]
+    began = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+        _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    took, busy = time.monotonic() - began, used.ru_utime + used.ru_stime
+    text = log.read_text(errors="replace")
+    sys.stdout.write(f"{text}\n=== {job}: {took:.0f} s, of which the processor {busy:.0f} s ===\n")
+    sys.stdout.flush()
+    return abs(process.returncode)
 
 
 def _can_have_namespaces() -> bool:

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import trigger_client_event
 
+from dokreg.database import give_back
 from organisations.access import OrganisationRequest
 from organisations.responses import see_other
 from registries import batches
@@ -133,6 +134,7 @@ def _wait_until_over(batch: TestBatch) -> None:
     end = time.monotonic() + LONGEST_WAIT_SECONDS
     is_open = TestBatch.objects.filter(pk=batch.pk, finished_at=None)
     while is_open.exists() and time.monotonic() < end:
+        give_back()
         time.sleep(LOOK_EVERY_SECONDS)
     batch.refresh_from_db(fields=["finished_at"])
 

@@ -14,10 +14,12 @@ import pytest
 
 from tests.running import ROOT, Running, running
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def dokreg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("up") / "data") as started:
+    with running(tmp_path_factory.mktemp("up") / "data", is_fresh=True, is_embedded=True) as started:
         started.wait_until_healthy()
         yield started
 
@@ -89,7 +91,7 @@ def test_it_ends_cleanly_and_starts_again(tmp_path: Path, number: signal.Signals
 
 
 def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as started:
+    with running(tmp_path / "data", is_embedded=True) as started:
         children = started.processes()[1:]
         started.process.kill()
         psutil.wait_procs(children, timeout=30)
@@ -97,30 +99,28 @@ def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_wrong_keys_are_refused_and_change_nothing(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as started:
+    with running(tmp_path / "data", is_embedded=True) as started:
         started.stop()
     keys = tmp_path / "data/keys/fernet_keys"
     right = keys.read_text()
     keys.write_text("A" * 43 + "\n")
     database = tmp_path / "data/dokreg.sqlite3"
     before = list(sqlite3.connect(database).iterdump())
-    assert "None of the keys" in refused(Running(tmp_path / "data"))
+    assert "None of the keys" in refused(Running(tmp_path / "data", is_embedded=True))
     assert list(sqlite3.connect(database).iterdump()) == before
     keys.write_text(right)
-    with running(tmp_path / "data") as again:
+    with running(tmp_path / "data", is_embedded=True) as again:
         assert again.process.poll() is None
 
 
 def test_health_says_what_is_wrong(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as started:
+    with running(tmp_path / "data", is_embedded=True) as started:
         started.wait_until_healthy()
         worker = started.service("celery")
         worker.suspend()
         for child in worker.children(recursive=True):
             child.suspend()
-        sqlite = sqlite3.connect(started.data / "dokreg.sqlite3", timeout=20)
-        with sqlite:
-            sqlite.execute("UPDATE dokreg_heartbeat SET at = '2020-01-01 00:00:00'")
+        started.change("UPDATE dokreg_heartbeat SET at = '2020-01-01 00:00:00'")
         status, body = started.health()
         assert (status, body["status"]) == (503, "error")
         assert "No worker has been seen" in str(body["checks"])

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tests.lab.aws import Aws
-from tests.running import Running
+from tests.running import Running, moment
 
-NOW = "strftime('%Y-%m-%d %H:%M:%f', 'now')"  # as Django writes a time into SQLite
 DISPATCH = "registries.tasks.dispatch_refreshes"
 SWEEP = "registries.tasks.sweep_token_refreshes"
 
@@ -63,7 +62,7 @@ class Registries:
 
     def let_be_due(self) -> None:
         """As if the time had come, and beat with it."""
-        self.set(f"refresh_due_at = {NOW}")
+        self.set(f"refresh_due_at = {moment()}")
         self.dokreg.send(DISPATCH)
 
     @property
@@ -80,7 +79,7 @@ class Registries:
         """How many have a token that lives, and nothing due."""
         (number,) = self.dokreg.column(
             "SELECT count(*) FROM registries_registry WHERE name LIKE ? AND refresh_failures = 0"
-            f" AND token_expires_at > {NOW} AND refresh_due_at > {NOW}",
+            f" AND token_expires_at > {moment()} AND refresh_due_at > {moment()}",
             self._like,
         )
         return int(number)

@@ -1,14 +1,11 @@
 """Test everywhere with the worker killed in the middle, and beside people who click."""
 
-import contextlib
 import os
 import re
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -39,13 +36,8 @@ def dokreg(tmp_path: Path) -> Iterator[Running]:
         yield started
 
 
-def rows(dokreg: Running, statement: str) -> list[tuple[Any, ...]]:
-    with contextlib.closing(sqlite3.connect(dokreg.data / "dokreg.sqlite3", timeout=20)) as database:
-        return database.execute(statement).fetchall()
-
-
 def states(dokreg: Running) -> Counter[str]:
-    return Counter(state for (state,) in rows(dokreg, "SELECT state FROM registries_registrytest WHERE batch_id <> ''"))
+    return Counter(state for (state,) in dokreg.rows("SELECT state FROM registries_registrytest WHERE batch_id <> ''"))
 
 
 def start_everywhere(owner: Owner) -> str:
@@ -55,7 +47,7 @@ def start_everywhere(owner: Owner) -> str:
 
 
 def is_over(dokreg: Running) -> bool:
-    return all(finished for (finished,) in rows(dokreg, "SELECT finished_at FROM registries_testbatch"))
+    return all(finished for (finished,) in dokreg.rows("SELECT finished_at FROM registries_testbatch"))
 
 
 def test_a_killed_worker_ends_no_batch_and_doubles_nothing(
@@ -78,8 +70,8 @@ def test_a_killed_worker_ends_no_batch_and_doubles_nothing(
     assert set(counts) <= {"passed", "lost"}
     assert sum(counts.values()) == 40
     assert counts["lost"] >= 1
-    assert rows(dokreg, "SELECT total FROM registries_testbatch") == [(40,)]
-    pairs = rows(dokreg, "SELECT registry_id, server_id, COUNT(*) FROM registries_registrytest GROUP BY 1, 2")
+    assert dokreg.rows("SELECT total FROM registries_testbatch") == [(40,)]
+    pairs = dokreg.rows("SELECT registry_id, server_id, COUNT(*) FROM registries_registrytest GROUP BY 1, 2")
     assert [number for *_pair, number in pairs] == [1] * 40
     page = owner.get(address).text
     assert f"<strong>{counts['passed']}</strong> passed" in page
@@ -104,7 +96,7 @@ def test_every_failure_is_on_the_page_and_not_the_first(
     assert f"<strong>{states(dokreg)['passed']}</strong> passed" in page
     failures = re.sub(r"\s+", " ", page[page.index('id="failures"') : page.index('id="results"')])
     assert states(dokreg) == {"passed": 2, "failed": 13}
-    for (test,) in rows(dokreg, "SELECT id FROM registries_registrytest WHERE state = 'failed'"):
+    for (test,) in dokreg.rows("SELECT id FROM registries_registrytest WHERE state = 'failed'"):
         assert f'/tests/{test}/">' in failures
     assert failures.count("<article") == 2
 
@@ -127,8 +119,8 @@ def test_a_click_does_not_wait_behind_a_batch(
         ],
         registries=[registry | {"name": f"Images {index}"} for index in range(10)],
     )
-    quick = str(rows(dokreg, "SELECT id FROM servers_server WHERE name = 'quick'")[0][0])
-    images = str(rows(dokreg, "SELECT id FROM registries_registry ORDER BY name")[0][0])
+    quick = str(dokreg.rows("SELECT id FROM servers_server WHERE name = 'quick'")[0][0])
+    images = str(dokreg.rows("SELECT id FROM registries_registry ORDER BY name")[0][0])
     start_everywhere(owner)
     assert sum(states(dokreg).values()) == 200
     dokreg.wait_for(lambda: _hanging(dokreg) >= 6, "slow servers to hold every place they can")
@@ -144,4 +136,4 @@ def test_a_click_does_not_wait_behind_a_batch(
 
 
 def _hanging(dokreg: Running) -> int:
-    return len(rows(dokreg, "SELECT id FROM registries_registrytest WHERE batch_id <> '' AND state = 'running'"))
+    return len(dokreg.rows("SELECT id FROM registries_registrytest WHERE batch_id <> '' AND state = 'running'"))

@@ -75,7 +75,8 @@ class Shop:
 
     def rung_of(self, deployment: str) -> str:
         """The rung that is being climbed."""
-        rungs = json.loads(self.dokreg.column("SELECT rungs FROM applications_deployment WHERE id = ?", deployment)[0])
+        rungs = self.dokreg.column("SELECT rungs FROM applications_deployment WHERE id = ?", deployment)[0]
+        rungs = json.loads(rungs) if isinstance(rungs, str) else rungs
         return next((str(rung["name"]) for rung in rungs if rung["state"] == "running"), "")
 
 

@@ -79,7 +79,7 @@ def test_a_broker_that_is_killed_loses_no_click(
 ) -> None:
     owner = Owner(dokreg)
     server_id = owner.add_server("web-1", server_one)
-    dokreg.service("broker.sock").kill()
+    dokreg.kill_broker()
     page = owner.test_draft(url=lab_registry.host, username="alice", password="wrong", server=server_id)
     assert page.status == 200
     assert 'data-state="failed"' in owner.ladder(page.match(r'hx-get="([^"]+)"'), seconds=90)

@@ -9,17 +9,16 @@ from pathlib import Path
 import pytest
 
 from servers.ssh import FAILURE_HOLDS_SECONDS
-from tests.faults.minting import NOW, SWEEP, Count, Registries
+from tests.faults.minting import SWEEP, Count, Registries
 from tests.lab.aws import Aws
 from tests.lab.engine import Engine
 from tests.lab.fixtures import ALICE, NewFolder, NewServer
 from tests.lab.registry import BasicRegistry, BearerRegistry, Registry
 from tests.lab.sshd import Server, path_with_docker
 from tests.owner import Owner
-from tests.running import Running, running
+from tests.running import Running, moment, running
 
 SWEEP_LOGINS = "registries.tasks.sweep_logins"
-A_MINUTE_AGO = "strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 minute')"
 # Writes down where each login is proved, and is slow while there is a file that says so.
 DOCKER = """
 case " $* " in *" login "*) echo "$DOCKER_CONFIG" >> {book}; [ -e {slow} ] && sleep 6;; esac
@@ -117,7 +116,7 @@ class Logins:
         self.dokreg.wait_for(lambda: self.held == servers, f"{servers} servers to be logged in")
 
     def let_be_due(self) -> None:
-        self.dokreg.change(f"UPDATE registries_login SET due_at = {NOW} WHERE registry_name = ?", self.name)
+        self.dokreg.change(f"UPDATE registries_login SET due_at = {moment()} WHERE registry_name = ?", self.name)
 
 
 def no_turn_is_taken(dokreg: Running) -> bool:
@@ -138,7 +137,7 @@ def test_a_server_that_was_away_is_logged_in_when_it_is_back(
     page = owner.get(logins.page).text
     assert "could not reach the server" in page
     assert "Next try" in page
-    assert dokreg.column(f"SELECT due_at > {NOW} FROM registries_login WHERE registry_name = 'Away'") == [1]
+    assert dokreg.column(f"SELECT due_at > {moment()} FROM registries_login WHERE registry_name = 'Away'") == [1]
     machine.server.start()
     time.sleep(FAILURE_HOLDS_SECONDS)  # so long a worker does not knock again
     logins.let_be_due()
@@ -190,11 +189,11 @@ def test_a_broker_killed_in_the_middle_loses_and_doubles_nothing(
         dokreg.send(SWEEP_LOGINS)
         registries.let_be_due()
         dokreg.wait_for(lambda: registries.mints >= 5, "the refreshes to be in the middle")
-        dokreg.service("broker.sock").kill()
+        dokreg.kill_broker()
         dokreg.wait_for(lambda: dokreg.health()[0] == 200, "the broker to be back")
     # What was sent and not taken is sent again later; here the time has passed at once.
-    dokreg.change(f"UPDATE registries_tokenrefresh SET sent_at = {A_MINUTE_AGO} WHERE state = 'queued'")
-    dokreg.change(f"UPDATE servers_configturn SET sent_at = {A_MINUTE_AGO} WHERE sent_at IS NOT NULL")
+    dokreg.change(f"UPDATE registries_tokenrefresh SET sent_at = {moment(seconds_ago=60)} WHERE state = 'queued'")
+    dokreg.change(f"UPDATE servers_configturn SET sent_at = {moment(seconds_ago=60)} WHERE sent_at IS NOT NULL")
     for task in (SWEEP, SWEEP_LOGINS):
         dokreg.send(task)
     registries.wait_until_done()

@@ -7,14 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.minting import DISPATCH, NOW, SWEEP, Count, Registries
+from tests.faults.minting import DISPATCH, SWEEP, Count, Registries
 from tests.lab.aws import Aws
 from tests.lab.impostors import Answer, HttpImpostor
 from tests.owner import Owner
-from tests.running import Running, running
+from tests.running import Running, moment, running
 
-AN_HOUR_AGO = "strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour')"
-THREE_MINUTES_AGO = "strftime('%Y-%m-%d %H:%M:%f', 'now', '-3 minutes')"
 SECOND_WORKER = ("worker", "--pool", "threads", "--queues", "default", "--hostname", "second@lab", "--without-mingle")
 UNDER_WAY = "SELECT id FROM registries_tokenrefresh WHERE state IN ('queued', 'running')"
 UNSENT = "SELECT id FROM organisations_delivery WHERE state != 'sent'"
@@ -63,7 +61,7 @@ def test_a_cloud_in_trouble_keeps_the_old_token_and_recovers(
         assert words in page.text
         assert "Next try" in page.text
         assert registry.column("token") == old
-        assert registry.column(f"refresh_due_at > {NOW}") == [1]
+        assert registry.column(f"refresh_due_at > {moment()}") == [1]
     registry.let_be_due()
     registry.wait_until_done()
     assert registry.column("token") != old
@@ -100,7 +98,7 @@ def test_two_beats_and_two_workers_mint_everything_once(dokreg: Running, cloud: 
     with dokreg.beside("beat"), dokreg.beside(*SECOND_WORKER):
         wait_for_second_worker(dokreg)
         with cloud.having(delay=0.25):  # together they take longer than a worker keeps its place
-            registries.set(f"refresh_due_at = {NOW}")
+            registries.set(f"refresh_due_at = {moment()}")
             for _ in range(8):
                 dokreg.send(DISPATCH)
                 dokreg.send(SWEEP)
@@ -131,7 +129,7 @@ def test_people_are_told_once_each_time_something_changes(dokreg: Running, cloud
             for failures in range(1, 7):
                 registry.let_be_due()
                 dokreg.wait_for(lambda wanted=failures: registry.column("refresh_failures") == [wanted], "a failure")
-            registry.set(f"token_expires_at = {AN_HOUR_AGO}")
+            registry.set(f"token_expires_at = {moment(seconds_ago=3600)}")
             for _ in range(3):
                 dokreg.send(DISPATCH)
             dokreg.wait_for(lambda: len(receiver.requests) == 2, "people to be told of the end")
@@ -172,7 +170,7 @@ def test_without_beat_every_page_says_what_stands_still(dokreg: Running, owner: 
         worker = dokreg.service("celery")
         worker.suspend()  # and beat with it, which is a thread there
         try:
-            dokreg.change(f"UPDATE dokreg_heartbeat SET at = {THREE_MINUTES_AGO} WHERE name = 'beat'")
+            dokreg.change(f"UPDATE dokreg_heartbeat SET at = {moment(seconds_ago=180)} WHERE name = 'beat'")
             status, body = dokreg.health()
             assert status == 503
             assert "Beat has not been seen for 3 min" in str(body["checks"])

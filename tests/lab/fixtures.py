@@ -21,6 +21,7 @@ from tests.lab.engine import Engine
 from tests.lab.google import Google
 from tests.lab.hosts import FORGOTTEN_AFTER, leading_here
 from tests.lab.postgres import Postgres
+from tests.lab.redis import Redis
 from tests.lab.registry import (
     Account,
     BasicRegistry,
@@ -106,6 +107,12 @@ def open_registry(lab_folder: Path) -> Iterator[Registry]:
 @pytest.fixture(scope="session")
 def postgres(lab_folder: Path) -> Iterator[Postgres]:
     with Postgres(lab_folder / "postgres") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis(lab_folder: Path) -> Iterator[Redis]:
+    with Redis(lab_folder / "redis") as server:
         yield server
 
 

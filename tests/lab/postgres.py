@@ -18,6 +18,12 @@ CALLERS = "local all locked scram-sha-256\nlocal all all trust\n"
 OWNER = "postgres"
 
 
+def address(sockets: str, database: str, *, user: str = OWNER, password: str = "") -> str:
+    """The URL of a database of the server whose sockets are in that folder."""
+    secret = f":{password}" if password else ""
+    return f"postgresql://{user}{secret}@/{database}?host={sockets}"
+
+
 class Postgres(Daemon):
     def __init__(self, folder: Path) -> None:
         super().__init__("postgres", folder)
@@ -31,6 +37,8 @@ class Postgres(Daemon):
             "listen_addresses": "",
             "unix_socket_directories": str(self.sockets),
             "fsync": "off",
+            "max_connections": "300",
+            "timezone": "UTC",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return [*AS_NOBODY, str(find("postgres")), "-D", str(self.data), *options]
@@ -51,8 +59,7 @@ class Postgres(Daemon):
             return False
 
     def url(self, database: str = "postgres", *, user: str = OWNER, password: str = "") -> str:
-        secret = f":{password}" if password else ""
-        return f"postgresql://{user}{secret}@/{database}?host={self.sockets}"
+        return address(str(self.sockets), database, user=user, password=password)
 
     @contextlib.contextmanager
     def connected(self, database: str = "postgres") -> Iterator[psycopg.Connection[Any]]:
