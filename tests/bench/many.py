@@ -55,17 +55,27 @@ class Amounts:
     deployments: int = 20_000
     notices: int = 10_000
     days: int = 60
-    neighbours: int = 20
+    neighbours: int = 20  # small organisations, `beside-0` and so on
     neighbour_per_mille: int = 2
+    # Two more of Alice's: in `fleet` 50 registries are tested on 200 servers, `thousand` has 1,000 registries.
+    fleet: bool = False
 
     @property
     def of_neighbour(self) -> "Amounts":
         small = {
             name: max(1, number * self.neighbour_per_mille // 1000)
             for name, number in vars(self).items()
-            if name not in {"days", "neighbours", "neighbour_per_mille"}
+            if name not in {"days", "neighbours", "neighbour_per_mille", "fleet"}
         }
         return replace(self, **small)
+
+    @property
+    def of_fleet(self) -> "Amounts":
+        return replace(self.of_neighbour, registries=50, servers=200, tests=10_000)
+
+    @property
+    def of_thousand(self) -> "Amounts":
+        return replace(self.of_neighbour, registries=1_000, servers=10, tests=1_000)
 
 
 def fill(amounts: Amounts) -> Organisation:
@@ -73,6 +83,9 @@ def fill(amounts: Amounts) -> Organisation:
     large = Organisation.objects.filter(slug="acme").first() or _organisation("acme", "alice")
     for number in range(amounts.neighbours):
         _Filler(_organisation(f"beside-{number}", f"owner-{number}"), amounts.of_neighbour).fill()
+    if amounts.fleet:
+        _Filler(_organisation("fleet", "alice"), amounts.of_fleet).fill()
+        _Filler(_organisation("thousand", "alice"), amounts.of_thousand).fill()
     _Filler(large, amounts).fill()
     with connection.cursor() as cursor:
         # Whether VACUUM has run decides on index-only scans; in production autovacuum does it.
@@ -165,9 +178,10 @@ class _Filler:
                 "refresh_due_at": self.now + dt.timedelta(hours=2, seconds=number % 25_000),
             }  # fmt: skip
         return Registry(
-            organisation=self.organisation, name=f"registry {number:06}",
-            username="AWS" if "method" in own else "robot", password="a-password-of-20-byt",
-            credentials_mark=f"{number:064}", login_mark=f"{number:064}", image_prefix=f"team-{number % 50}", created_at=self._at(number, self.amounts.registries), **own,
+            organisation=self.organisation, name=f"registry {number:06}", password="a-password-of-20-byt",
+            username="AWS" if "method" in own else "robot", image_prefix=f"team-{number % 50}",
+            credentials_mark=f"{number:064}", login_mark=f"{number:064}",
+            created_at=self._at(number, self.amounts.registries), **own,
         )  # fmt: skip
 
     def _tests(self, number: int) -> Iterator[RegistryTest]:
@@ -185,7 +199,7 @@ class _Filler:
             if index % 20 == 0:
                 test.state, test.verdict = Run.State.FAILED, "credentials_refused"
                 test.rungs[-1] |= {"state": "failed"} | REFUSED
-            registry.last_test = test
+            registry.last_test, registry.tested_at = test, test.created_at
             yield test
 
     def _refresh(self, number: int, minting: list[Registry]) -> TokenRefresh:
@@ -212,8 +226,8 @@ class _Filler:
         applications = [
             Application(
                 organisation=self.organisation, project=projects[number // 20], name=f"application {number:05}",
-                server=self.servers[number % len(self.servers)],
-                registry=self.registries[number % len(self.registries)], image=f"team/service-{number}:1.4.2", container_name=f"service-{number}",
+                server=self.servers[number % len(self.servers)], container_name=f"service-{number}",
+                registry=self.registries[number % len(self.registries)], image=f"team/service-{number}:1.4.2",
             )
             for number in range(self.amounts.applications)
         ]  # fmt: skip
