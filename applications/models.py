@@ -13,7 +13,7 @@ from django.utils.dateparse import parse_datetime
 from dokreg.encryption import OptionalSecretField
 from organisations.models import OwnedByOrganisation, OwnedQuerySet
 from registries.models import Registry
-from servers.models import Run, Server
+from servers.models import UNFINISHED, Run, Server
 
 CONTAINER_NAME_TAKEN = "Another application on this server has a container of this name."
 MOST_POLL_MINUTES = 7 * 24 * 60
@@ -249,8 +249,9 @@ class Deployment(Run):
         ]
         indexes = [
             models.Index(fields=["application", "-created_at"], name="deployment_history"),
-            models.Index(fields=["state", "sent_at", "created_at"], name="deployment_due"),
+            models.Index(fields=["state", "sent_at", "created_at"], condition=UNFINISHED, name="deployment_due"),
             models.Index(fields=["to_tidy"], condition=Q(to_tidy=True), name="deployment_to_tidy"),
+            models.Index(fields=["finished_at"], condition=Q(action="tidy"), name="deployment_tidying"),
         ]
 
     def __str__(self) -> str:
@@ -308,7 +309,7 @@ class ContainerLook(Run):
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["application", "-created_at"], name="container_look_history"),
-            models.Index(fields=["state", "lease_until"], name="container_look_due"),
+            models.Index(fields=["state", "created_at"], condition=UNFINISHED, name="container_look_due"),
         ]
 
     def __str__(self) -> str:

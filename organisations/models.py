@@ -296,6 +296,9 @@ class AuditEntry(AbstractLogEntry):  # type: ignore[misc]  # the package has no 
         indexes = [
             models.Index(fields=["organisation", "-timestamp"], name="audit_by_time"),
             models.Index(fields=["content_type", "object_pk", "-timestamp"], name="audit_by_object"),
+            models.Index(fields=["organisation", "content_type", "-timestamp"], name="audit_by_kind"),
+            models.Index(fields=["organisation", "event", "-timestamp"], name="audit_by_event"),
+            models.Index(fields=["organisation", "action", "-timestamp"], name="audit_by_action"),
         ]
 
     def save(self, *args: Any, **kwargs: Any) -> None:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from dokreg.templatetags.ui import DAY, HOUR, MINUTE, icon, state_icon, state_word
 from organisations.models import Organisation
-from registries.models import Login, Registry, Standing
+from registries.models import Login, Registry, RegistryTest, Standing
 from servers.models import Run, Server
 
 SERVERS_PER_PAGE = 50
@@ -24,6 +24,7 @@ REGISTRIES_PER_PAGE = 25
 # What somebody has to look at; a reservation is none, as it may hold for a registry everywhere and for ever.
 PROBLEMS = ("failed", "unconfirmed", "lost")
 UNDER_WAY = ("running", "queued")
+OF_REGISTRY = ("registry", "registry__name", "registry__credentials_mark")
 # A run's state as the pages show it, `Run.chip` in SQL.
 CHIP = Case(
     When(last_test=None, then=Value("never")),
@@ -32,6 +33,8 @@ CHIP = Case(
     default=F("last_test__state"),
     output_field=CharField(),
 )
+# All but those that passed without a reservation, whose number is that of the rest: few, in a database of any size.
+NOT_PLAIN = ~Q(state=Run.State.PASSED, verdict="")
 IS_PROBLEM = Q(last_test__state__in=[Run.State.FAILED, Run.State.LOST])
 LOGIN_WORDS: dict[str, tuple[str, str]] = {
     Login.State.HELD: ("lock", "stays logged in"),
@@ -107,23 +110,27 @@ class Matrix:
 
     def __init__(self, organisation: Organisation, wanted: Wanted) -> None:
         self.organisation, self.wanted = organisation, wanted
-        all_registries = list(Registry.objects.of(organisation).only("pk", "name", "url", "credentials_mark"))
-        all_servers = list(Server.objects.of(organisation).only("pk", "name", "host"))
-        self.has_registries, self.has_servers = bool(all_registries), bool(all_servers)
-        self._registries, self._servers = _found(all_registries, all_servers, wanted.query)
-        self._is_narrowed = len(self._registries) < len(all_registries) or len(self._servers) < len(all_servers)
-        for thing in (*self._registries, *self._servers):
-            thing.organisation = organisation
+        self._registries: Sequence[Registry] | QuerySet[Registry] = Registry.objects.of(organisation).only(
+            "pk", "name", "url", "credentials_mark"
+        )
+        self._servers: Sequence[Server] | QuerySet[Server] = Server.objects.of(organisation).only("pk", "name", "host")
+        self.has_registries, self.has_servers = self._registries.exists(), self._servers.exists()
+        self._is_narrowed = bool(wanted.query)
+        self._is_by_problems = wanted.only_problems or wanted.problems_first
+        if self._is_narrowed:
+            self._registries, self._servers = _found(list(self._registries), list(self._servers), wanted.query)
 
     @cached_property
     def servers(self) -> Page[Server]:
         """The rows of this page, and the way to the others."""
-        return _page(self._ordered(self._servers, self._by_server), SERVERS_PER_PAGE, self.wanted.page)
+        servers = self._ordered(self._servers, lambda: self._by_server)
+        return self._page(servers, SERVERS_PER_PAGE, self.wanted.page)
 
     @cached_property
     def registries(self) -> Page[Registry]:
         """The columns of this page, and the way to the others."""
-        return _page(self._ordered(self._registries, self._by_registry), REGISTRIES_PER_PAGE, self.wanted.columns)
+        registries = self._ordered(self._registries, lambda: self._by_registry)
+        return self._page(registries, REGISTRIES_PER_PAGE, self.wanted.columns)
 
     @cached_property
     def columns(self) -> list[Column]:
@@ -131,38 +138,65 @@ class Matrix:
 
     @cached_property
     def rows(self) -> list[Row]:
+        standings, logins = self._standings(), self._logins()
         shown = {registry.pk for registry in self.registries}
-        others = [registry for registry in self._registries if registry.pk not in shown]
-        writer = _Writer(self.organisation, self._standings(), self._logins(), list(self.registries), others)
+        others = sorted({row[-3:] for row in (*standings, *logins) if row[0] not in shown}, key=lambda row: row[1])
+        writer = _Writer(
+            self.organisation,
+            {(row[0], row[1]): row[2:-3] for row in standings},
+            {(row[0], row[1]): row[2] for row in logins},
+            list(self.registries),
+            self._owned(Registry(pk=pk, name=name, credentials_mark=mark) for pk, name, mark in others),
+        )
         return [Row(server, self._by_server[server.pk], writer.cells(server)) for server in self.servers]
 
     @cached_property
     def tally(self) -> Tally:
         """Of everything that was found, on all pages."""
-        whole = Tally()
-        for tally in self._by_server.values():
-            whole.chips += tally.chips
-            whole.failed_logins += tally.failed_logins
-        return whole
+        standings = self._narrowed(Standing.objects.all()).order_by()
+        tests = RegistryTest.objects.filter(NOT_PLAIN, organisation=self.organisation)
+        looked_at = standings.filter(last_test__in=tests).values_list(CHIP).annotate(number=Count("pk"))
+        chips = Counter(dict(looked_at))
+        chips["never"] = standings.filter(last_test=None).count()
+        chips["passed"] = standings.count() - chips.total()
+        return Tally(chips, len(self._failed_logins))
 
-    def _ordered(self, things: list[Any], tallies: dict[str, Tally]) -> list[Any]:
+    def _ordered(self, things: Any, tallies: Callable[[], dict[str, Tally]]) -> Any:
         if self.wanted.only_problems:
-            things = [thing for thing in things if tallies[thing.pk].problems]
+            things = [thing for thing in things if tallies()[thing.pk].problems]
         if self.wanted.problems_first:
-            things = sorted(things, key=lambda thing: -tallies[thing.pk].problems)
+            things = sorted(things, key=lambda thing: -tallies()[thing.pk].problems)
         return things
+
+    def _page(self, things: Any, size: int, number: str) -> Page[Any]:
+        page = Paginator(things, size).get_page(number)
+        page.object_list = self._owned(page.object_list)
+        return page
+
+    def _owned(self, things: Iterable[Any]) -> list[Any]:
+        """As rows of this organisation, which then is not read for each of them."""
+        owned = list(things)
+        for thing in owned:
+            thing.organisation = self.organisation
+        return owned
 
     @cached_property
     def _by_server(self) -> dict[str, Tally]:
-        return self._tallies("server_id", [pair[1] for pair in self._failed_logins])
+        rows = (
+            Standing.objects.all() if self._is_by_problems else Standing.objects.filter(server__in=list(self.servers))
+        )
+        return self._tallies(rows, "server_id", [pair[1] for pair in self._failed_logins])
 
     @cached_property
     def _by_registry(self) -> dict[str, Tally]:
-        return self._tallies("registry_id", [pair[0] for pair in self._failed_logins])
+        rows = Standing.objects.all()
+        if not self._is_by_problems:
+            rows = rows.filter(registry__in=list(self.registries))
+        return self._tallies(rows, "registry_id", [pair[0] for pair in self._failed_logins])
 
-    def _tallies(self, column: str, failed_logins: Iterable[str]) -> dict[str, Tally]:
+    def _tallies(self, rows: QuerySet[Standing], column: str, failed_logins: Iterable[str]) -> dict[str, Tally]:
         tallies: dict[str, Tally] = defaultdict(Tally)
-        counted = self._narrowed(Standing.objects.all()).values_list(column, CHIP).annotate(number=Count("pk"))
+        counted = self._narrowed(rows).values_list(column, CHIP).annotate(number=Count("pk"))
         for pk, chip, number in counted.order_by():
             tallies[pk].chips[chip] += number
         for pk in failed_logins:
@@ -183,18 +217,18 @@ class Matrix:
         in_columns = Q(registry__in=list(self.registries))
         return self._narrowed(rows).filter(in_columns | problem, server__in=list(self.servers)).order_by()
 
-    def _standings(self) -> dict[Pair, tuple[Any, ...]]:
+    def _standings(self) -> list[tuple[Any, ...]]:
         problem = IS_PROBLEM | Q(registry__in={registry for registry, _server in self._failed_logins})
         rows = self._on_page(Standing.objects.all(), problem).values_list(
             "registry_id", "server_id", "last_test_id", CHIP, "last_test__verdict", "last_test__created_at",
-            "last_test__credentials_mark",
+            "last_test__credentials_mark", *OF_REGISTRY,
         )  # fmt: skip
-        return {(row[0], row[1]): row[2:] for row in rows}
+        return list(rows)
 
-    def _logins(self) -> dict[Pair, str]:
+    def _logins(self) -> list[tuple[Any, ...]]:
         failed = Q(state=Login.State.FAILED)
-        rows = self._on_page(Login.objects.all(), failed).values_list("registry_id", "server_id", "state")
-        return {(registry, server): state for registry, server, state in rows}
+        rows = self._on_page(Login.objects.filter(registry__isnull=False), failed)
+        return list(rows.values_list("registry_id", "server_id", "state", *OF_REGISTRY))
 
 
 class _Writer:
@@ -292,7 +326,3 @@ def _found(registries: list[Registry], servers: list[Server], query: str) -> tup
     if not some_registries and not some_servers:
         return [], []
     return some_registries or registries, some_servers or servers
-
-
-def _page(things: list[Any], size: int, number: str) -> Page[Any]:
-    return Paginator(things, size).get_page(number)

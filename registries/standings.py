@@ -11,7 +11,7 @@ def note(tests: Iterable[RegistryTest]) -> None:
     """Tests of saved registries, oldest first, are sent: each is now the last one of its registry, and of the pair."""
     last: dict[str, RegistryTest] = {test.registry_id: test for test in tests if test.registry_id}
     for registry_id, test in sorted(last.items()):
-        Registry.objects.filter(pk=registry_id).update(last_test=test)
+        Registry.objects.filter(pk=registry_id).update(last_test=test, tested_at=test.created_at)
     note_on_servers(tests)
 
 

@@ -71,7 +71,7 @@ def adopt(*, registry: Registry, tests: list[RegistryTest]) -> None:
     standings.note_on_servers(tests)
     newest = RegistryTest.objects.filter(registry=registry, credentials_mark=mark).first()
     if newest is not None:
-        Registry.objects.filter(pk=registry.pk).update(last_test=newest)
+        Registry.objects.filter(pk=registry.pk).update(last_test=newest, tested_at=newest.created_at)
 
 
 def run(test_id: str) -> RegistryTest | None:

@@ -378,6 +378,11 @@ TABLE = (*FREE, *OWNED)
 @pytest.fixture
 def things(organisation: Organisation, alice: User) -> Things:
     """One of each, made by Alice."""
+    return make_things(organisation, alice)
+
+
+def make_things(organisation: Organisation, alice: User) -> Things:
+    """One of each, made by a member who may do everything."""
     dora = join(organisation, "dora", Role.VIEWER)
     invitation, token = invitations.invite(
         by=membership_of(alice), note="Erin", role=Role.VIEWER, names=frozenset({"registries.view_registry"})

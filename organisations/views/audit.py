@@ -4,12 +4,12 @@ import datetime as dt
 from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
-from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from dokreg.paging import BoundedPaginator
 from organisations import audit
 from organisations.access import OrganisationRequest, requires
 from organisations.audit_words import lines_of
@@ -30,7 +30,7 @@ def audit_trail(request: OrganisationRequest) -> HttpResponse:
     form = AuditFilterForm(request.GET)
     is_valid = form.is_valid()
     entries = AuditEntry.objects.filter(organisation=request.organisation, **_conditions(form.cleaned_data))
-    page = Paginator(audit.in_order(entries), PER_PAGE).get_page(request.GET.get("page"))
+    page = BoundedPaginator(audit.in_order(entries), PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "section": "audit",
         "form": form,

@@ -9,7 +9,7 @@ from django.utils import timezone
 from organisations.models import OwnedByOrganisation, OwnedQuerySet
 from registries.models.registry import Registry
 from servers.docker import OWN_HOST
-from servers.models import Run, Server
+from servers.models import UNFINISHED, Run, Server
 
 
 class CatalogLook(Run):
@@ -43,7 +43,7 @@ class CatalogLook(Run):
     class Meta:
         ordering = ["-created_at"]
         indexes = [
-            models.Index(fields=["state", "lease_until"], name="catalog_look_due"),
+            models.Index(fields=["state", "created_at"], condition=UNFINISHED, name="catalog_look_due"),
             models.Index(fields=["created_at"], name="catalog_look_by_age"),
         ]
 

@@ -6,7 +6,7 @@ from django.db.models import Q
 from organisations.models import OwnedByOrganisation, OwnedQuerySet
 from registries.models.registry import Registry
 from registries.models.testing import Draft
-from servers.models import Run, Server
+from servers.models import UNFINISHED, Run, Server
 
 
 class Login(OwnedByOrganisation):
@@ -54,6 +54,7 @@ class Login(OwnedByOrganisation):
         indexes = [
             models.Index(fields=["due_at"], name="login_by_due"),
             models.Index(fields=["server", "url"], name="login_by_url"),
+            models.Index(fields=["organisation"], condition=Q(state="failed"), name="login_failed"),
         ]
 
     def __str__(self) -> str:
@@ -99,7 +100,7 @@ class ConfigCheck(Run):
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["server", "-created_at"], name="config_check_history"),
-            models.Index(fields=["state", "lease_until"], name="config_check_due"),
+            models.Index(fields=["state", "created_at"], condition=UNFINISHED, name="config_check_due"),
         ]
 
     def __str__(self) -> str:

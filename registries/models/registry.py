@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -74,6 +75,9 @@ class Registry(OwnedByOrganisation):
     last_test = models.ForeignKey(
         "RegistryTest", on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
     )
+    tested_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When its last test was asked for: what lists are ordered by."
+    )
 
     objects = OwnedQuerySet.as_manager()
 
@@ -89,10 +93,16 @@ class Registry(OwnedByOrganisation):
             )
         ]
         indexes = [
-            models.Index(fields=["organisation", "url"], name="registry_by_url"),
-            models.Index(fields=["organisation", "username"], name="registry_by_username"),
+            # Many have the same host or user name: the order goes on by the id.
+            models.Index(fields=["organisation", "url", "id"], name="registry_by_url"),
+            models.Index(fields=["organisation", "username", "id"], name="registry_by_username"),
             models.Index(fields=["organisation", "created_at"], name="registry_by_age"),
+            models.Index(fields=["organisation", "kind", "name"], name="registry_by_kind"),
             models.Index(fields=["refresh_due_at"], name="registry_by_refresh"),
+            models.Index(fields=["token_expires_at"], condition=Q(method__gt=""), name="registry_by_token_end"),
+            models.Index(
+                fields=["secret_ends_on"], condition=Q(secret_ends_on__isnull=False), name="registry_by_secret_end"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -3,13 +3,14 @@
 import datetime as dt
 
 from django.db import models
+from django.db.models import Q
 from django.urls import reverse
 
 from dokreg.encryption import OptionalSecretField
 from organisations.models import OwnedByOrganisation, OwnedQuerySet, User
 from registries.models.registry import Registry
 from servers.docker import OWN_HOST
-from servers.models import Run, Server
+from servers.models import UNFINISHED, Run, Server
 
 DRAFT_LIFE = dt.timedelta(hours=1)
 # In a draft's values: the host that its secret goes to and no other, since nobody typed or saw the secret.
@@ -47,9 +48,14 @@ class RegistryTest(Run):
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["registry", "-created_at"], name="registry_test_history"),
-            models.Index(fields=["state", "lease_until"], name="registry_test_due"),
+            models.Index(fields=["state", "created_at"], condition=UNFINISHED, name="registry_test_due"),
             models.Index(fields=["organisation", "credentials_mark"], name="registry_test_mark"),
             models.Index(fields=["batch", "state", "sent_at", "created_at"], name="registry_test_batch"),
+            models.Index(fields=["created_at"], condition=Q(to_tidy=True), name="registry_test_to_tidy"),
+            # What the fleet's matrix has to look at; all the others passed.
+            models.Index(
+                fields=["organisation"], condition=~Q(state="passed", verdict=""), name="registry_test_not_plain"
+            ),
         ]
 
     def __str__(self) -> str:

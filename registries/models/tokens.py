@@ -5,7 +5,7 @@ from django.db.models import Q
 
 from organisations.models import OwnedQuerySet
 from registries.models.registry import Registry
-from servers.models import Run
+from servers.models import UNFINISHED, Run
 
 
 class TokenRefresh(Run):
@@ -34,7 +34,7 @@ class TokenRefresh(Run):
         ]
         indexes = [
             models.Index(fields=["registry", "-created_at"], name="token_refresh_history"),
-            models.Index(fields=["state", "lease_until"], name="token_refresh_due"),
+            models.Index(fields=["state", "created_at"], condition=UNFINISHED, name="token_refresh_due"),
             models.Index(fields=["created_at"], name="token_refresh_by_age"),
         ]
 

@@ -4,11 +4,13 @@ import datetime as dt
 import re
 from typing import Any
 
+import pytest
 import time_machine
 from django.test import Client
 from django.utils import timezone
 from django.utils.html import strip_tags
 
+from dokreg.paging import BoundedPaginator
 from organisations import api_keys, audit, audit_words
 from organisations.models import AuditEntry, Organisation, Role, User
 from tests.pages import PRIVATE_KEY, Things
@@ -143,6 +145,20 @@ def test_sign_ins_and_refused_ones(alice: User, bob: User, client: Client, clien
     assert "bob signed out " in said(browser, what="signed out")
     entries = AuditEntry.objects.exclude(event="").exclude(event="sign-in refused")
     assert {entry.remote_addr for entry in entries.filter(actor=bob)} == {"192.0.2.8"}
+
+
+def test_the_trail_is_counted_no_further_than_its_pages_lead(
+    alice: User, client_of: ClientOf, organisation: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BoundedPaginator, "MOST", 60)
+    browser = client_of(alice)
+    number = AuditEntry.objects.filter(organisation=organisation).count()
+    for _ in range(60 - number):
+        audit.record("asked for a test", organisation)
+    assert "51–60 of 60<" in browser.get(PAGE, {"page": 2}).content.decode()
+    audit.record("asked for a test", organisation)
+    for page in (2, 99):
+        assert "51–60 of the newest 60<" in browser.get(PAGE, {"page": page}).content.decode()
 
 
 def test_headers_write_nothing_into_the_trail(alice: User, client: Client) -> None:

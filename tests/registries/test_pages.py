@@ -188,6 +188,7 @@ def test_a_test_passed_before_saving_counts_for_what_is_saved(client: Client) ->
     add(client)
     registry = Registry.objects.get()
     assert registry.last_test == test
+    assert registry.tested_at == test.created_at
     assert registry.is_tested
 
 
@@ -283,6 +284,7 @@ def test_the_list_is_sorted(client: Client, organisation: Organisation, alice: U
     tested.last_test = RegistryTest.objects.create(
         organisation=organisation, registry=tested, kind="generic", url="u", username="u", state="passed"
     )
+    tested.tested_at = tested.last_test.created_at
     tested.save()
     page = client.get(address("list"), {"sort": sort})
     assert page.context["rows"][0][0].name == first
