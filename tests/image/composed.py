@@ -59,6 +59,7 @@ class Composed:
     def _fitted(self, database_url: str) -> dict[str, Any]:
         project: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
         sockets = database_url.partition("?host=")[2]
+        Path(sockets).chmod(0o755)  # the user in the containers is nobody that this machine knows
         for name in NEIGHBOURS:
             del project["services"][name]
         for service in project["services"].values():

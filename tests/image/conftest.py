@@ -22,12 +22,13 @@ BASE = "lab/python"
 BASE_WITH_PACKAGES = "lab/python-with-packages"
 IMAGE = "lab/dokreg"
 BUILD_SECONDS = 600
+STORAGE = "overlay2"  # an image with a dozen layers of Python would be copied a dozen times
 
 
 @pytest.fixture(scope="session")
 def image(lab_folder: Path) -> Iterator[tuple[Engine, str]]:
     """The name of the image, and the engine that has it: one of its own, so that nobody removes its containers."""
-    with Engine(lab_folder / "engine-image") as engine:
+    with Engine(lab_folder / "engine-image", storage=STORAGE) as engine:
         make_base_image(engine, BASE, lab_folder)
         make_base_image(engine, BASE_WITH_PACKAGES, lab_folder, wheels=wheels())
         build(engine)

@@ -1,7 +1,7 @@
 """An image with Python, made of this machine's own files: it stands in for what cannot be pulled here.
 
 What it holds is what any small image of Python holds: an interpreter with its library, the C libraries that it and
-compiled packages load, a shell, and the authorities that TLS trusts. Those who build on it find the packages to install
+compiled packages load, a shell, the time zone that counts, and the authorities that TLS trusts. Those who build on it find the packages to install
 in a folder of it, so that nothing is asked of an index.
 """
 
@@ -22,6 +22,7 @@ LEFT_OUT = {"site-packages", "test", "tests", "idlelib", "tkinter", "turtledemo"
 C_LIBRARIES = {"libgcc_s.so.1", "libstdc++.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1"}
 C_LIBRARIES |= {"libresolv.so.2", "libnss_files.so.2", "libnss_dns.so.2"}
 AUTHORITIES = "etc/ssl/certs/ca-certificates.crt"
+UTC = "usr/share/zoneinfo/UTC"
 PYTHON_AT = "usr/local"
 WHEELS = "wheels"
 PIP_SETTINGS = f"[global]\nno-index = true\nfind-links = /{WHEELS}\n"
@@ -38,7 +39,8 @@ def make_base_image(engine: Engine, name: str, folder: Path, *, wheels: Path | N
         image.add(str(find("busybox")), "bin/busybox")
         for word in SHELL_WORDS:
             add_link(image, f"bin/{word}", "busybox")
-        image.add(f"/{AUTHORITIES}", AUTHORITIES)
+        for file in (AUTHORITIES, UTC):
+            image.add(Path("/", file).resolve(), file)
         add_text(image, "etc/passwd", "root:x:0:0::/root:/bin/sh\n")
         add_text(image, "etc/nsswitch.conf", "hosts: files dns\n")
         _add_folder(image, "tmp", 0o1777)

@@ -23,8 +23,9 @@ SLEEP_FOR_AN_HOUR = '["/bin/busybox", "sleep", "3600"]'
 
 
 class Engine(Daemon):
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, storage: str = "vfs") -> None:
         super().__init__("dockerd", folder)
+        self.storage = storage  # vfs works everywhere, and copies everything for each layer
         self.socket = folder / "docker.sock"
         if len(str(folder / CONTAINERD_SOCKET)) > LONGEST_SOCKET_PATH:
             raise LabError(f"{folder} is too long a name: the sockets inside could not be made.")
@@ -42,7 +43,7 @@ class Engine(Daemon):
             "--iptables=false",
             "--ip6tables=false",
             "--bridge=none",
-            "--storage-driver=vfs",
+            f"--storage-driver={self.storage}",
             "--group=root",
             f"--data-root={self.folder / 'data'}",
             f"--exec-root={self.folder / 'exec'}",
