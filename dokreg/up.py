@@ -178,11 +178,7 @@ def _services(facts: dict[str, str]) -> list[Service]:
         "--workers", "1", "--threads", str(WEB_THREADS), "--timeout", "60", "--graceful-timeout", "5",
         "--log-level", "warning", "--no-control-socket",
     ]  # fmt: skip
-    worker = [
-        *PYTHON, "-m", "celery", "--app", "dokreg", "--quiet", "worker", "--pool", "threads",
-        "--concurrency", str(WORKER_THREADS), "--queues", "default,ssh", "--loglevel", "WARNING",
-        "--without-gossip", "--without-mingle",
-    ]  # fmt: skip
+    worker = [*PYTHON, "-m", "dokreg.celery_worker", str(WORKER_THREADS)]
     services = [Service("web server", web), Service("worker", worker)]
     if facts["broker_socket"]:
         services.insert(0, _broker(Path(facts["broker_socket"]), Path(facts["data"]) / "broker"))
