@@ -44,6 +44,11 @@ def database_url(name: str) -> str:
     return address(os.environ[SOCKETS], name)
 
 
+def folders() -> list[Path]:
+    """Where the two keep what they are told: tables, their log, and what was queued."""
+    return [Path(os.environ[SOCKETS]).parents[1]] if is_there() else []
+
+
 def new_broker() -> str:
     """The address of a database in Redis that nobody else has."""
     number = os.getpid() * 7 + next(_numbers)  # the lab's processes of one run hardly meet: each has its own Redis

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests import beside
 from tests.api_hunt import Rounds
 from tests.lab import sshd
 from tests.lab.aws import Aws
@@ -269,8 +270,9 @@ def test_no_process_holds_one(hunt: Hunt) -> None:
 
 
 def test_no_file_of_dokreg_holds_one(hunt: Hunt) -> None:
-    files = [path for path in hunt.dokreg.data.rglob("*") if path.is_file() and "static" not in path.parts]
-    assert {path.name for path in files} >= {"dokreg.sqlite3", "fernet_keys"}
+    folders = [hunt.dokreg.data, *beside.folders()]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and "static" not in path.parts]
+    assert {path.name for path in files} & {"dokreg.sqlite3", "PG_VERSION"}
     texts = {path: path.read_bytes() for path in files}
     forms = [form for secret in (*SECRETS.values(), *hunt.others, hunt.webhook_key) for form in encodings(secret)]
     assert [path for path, text in texts.items() if any(form in text for form in forms)] == []

@@ -14,6 +14,8 @@ import pytest
 
 from tests.running import ROOT, Running, running
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def dokreg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:

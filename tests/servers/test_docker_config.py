@@ -34,7 +34,7 @@ from tests.lab.watch import SHARED_FOLDERS, files_with, new_files, watching
 from tests.registries.rows import lab_server
 from tests.servers.rows import make_key
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]  # a file on a server
 
 ALL_PASSED = {"shell": 0, "cli": 0, "daemon": 0, "config": 0, "login": 0, "kept": 0}
 OTHER = {"auth": base64.b64encode(b"somebody:else's").decode()}
