@@ -15,7 +15,7 @@ from dokreg.celery import app
 def main(threads: int) -> int:
     """Take tasks of both queues until told to end; the exit status."""
     worker = app.Worker(
-        hostname=host_format(default_nodename(None)),
+        hostname=host_format(default_nodename("")),
         pool_cls=concurrency.get_implementation("threads"),
         concurrency=threads,
         queues=["default", "ssh"],
