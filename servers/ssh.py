@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 8
 FAILURE_HOLDS_SECONDS = 2
 OUTPUT_LIMIT = 1024 * 1024
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 
 class SSHProblem(Exception):
@@ -173,6 +174,21 @@ def shut(sock: socket.socket) -> None:
         sock.shutdown(socket.SHUT_RDWR)
 
 
+class _PromptSocket(socket.socket):
+    """Acknowledges at once what it receives, where the system can.
+
+    Else it waits for something to send along, 40 ms on Linux, and so does sshd, whose answer to the first channel has to
+    wait for that (RFC 896) because it has just told its other host keys.
+    """
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        received = super().recv(size, flags)
+        if _QUICK_ACK is not None:
+            with contextlib.suppress(OSError):  # closed meanwhile
+                self.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+        return received
+
+
 def connect_to(endpoints: Sequence[addresses.Endpoint], *, end: float) -> socket.socket:
     """A socket connected to the first address that answers, before a moment of `time.monotonic`.
 
@@ -180,7 +196,7 @@ def connect_to(endpoints: Sequence[addresses.Endpoint], *, end: float) -> socket
     """
     problem = OSError()
     for endpoint in endpoints:
-        sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
+        sock = _PromptSocket(endpoint.family, socket.SOCK_STREAM)
         sock.settimeout(left(end, at_most=CONNECT_SECONDS))
         try:
             sock.connect(endpoint.address)
