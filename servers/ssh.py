@@ -177,8 +177,8 @@ def shut(sock: socket.socket) -> None:
 class _PromptSocket(socket.socket):
     """Acknowledges at once what it receives, where the system can.
 
-    Else it waits for something to send along, 40 ms on Linux, and so does sshd, whose answer to the first channel has to
-    wait for that (RFC 896) because it has just told its other host keys.
+    Else Linux waits 40 ms for something to send along, and sshd, which has just told its other host keys, waits for that
+    with its answer to the first channel (RFC 896).
     """
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:

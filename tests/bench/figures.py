@@ -45,6 +45,8 @@ class Figure:
         if self.bar == THE_SAME:
             return measured / self.other if self.other else None
         number = float(self.bar.lstrip("≤≥= ").replace(",", ""))
+        if not number:  # none is allowed
+            return 2.0 if measured else 0.0
         return number / measured if self.bar.startswith("≥") else measured / number
 
     @property
