@@ -177,8 +177,8 @@ def shut(sock: socket.socket) -> None:
 class _PromptSocket(socket.socket):
     """Acknowledges at once what it receives, where the system can.
 
-    Else Linux waits 40 ms for something to send along, and sshd, which has just told its other host keys, waits for that
-    with its answer to the first channel (RFC 896).
+    Else Linux waits 40 ms for something to send along, and so long sshd, which has just told its other host keys, keeps
+    back its answer to the first channel (RFC 896).
     """
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:

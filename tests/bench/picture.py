@@ -26,6 +26,7 @@ STYLE: dict[Any, Any] = {
     "ytick.color": INK,
     "hatch.color": PAPER,
 }
+BEHIND_WORDS = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}
 ROW_INCHES, WIDTH_INCHES = 0.34, 10.5
 LONGEST_LABEL = 78
 LEAST_LIMIT = 1.3
@@ -42,7 +43,7 @@ def draw(figures: Sequence[Figure], path: Path) -> None:
         for place, (figure, use) in enumerate(rows):
             color, hatch = (MET, "") if figure.is_met else (MISSED, "///")
             axes.barh(place, use, height=0.62, color=color, hatch=hatch)
-            axes.text(use + 0.015, place, _said(figure), va="center", fontsize=8)
+            axes.text(use + 0.015, place, _said(figure), va="center", fontsize=8, bbox=BEHIND_WORDS)
         axes.axvline(1, color=INK, linewidth=1.2)
         axes.set_yticks(range(len(rows)), [_short(figure.work) for figure, _ in rows])
         axes.set_xlim(0, max([LEAST_LIMIT, *(use * 1.25 for _, use in rows)]))
