@@ -7,6 +7,7 @@ out.
 """
 
 import contextlib
+import heapq
 import io
 import os
 import socket
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import paramiko
 from django.conf import settings
@@ -29,6 +31,7 @@ CHANNEL_SECONDS = 5
 CLOSE_SECONDS = 1
 KEEPALIVE_SECONDS = 15
 IDLE_SECONDS = 300
+MOST_KEPT = 500  # each is an open file and a thread, and a process may often have 1,024 files
 CHANNELS_PER_CONNECTION = 8  # sshd's MaxSessions is 10 by default
 _CHUNK = 32 * 1024
 _DISABLED_ALGORITHMS = {
@@ -351,6 +354,17 @@ class _Pool:
         with self._lock:
             kept.users -= 1
             kept.used_at = time.monotonic()
+            surplus = self._surplus()
+        for one in surplus:
+            one.close()
+
+    def _surplus(self) -> list[_Kept]:
+        """What is open beyond the most that is kept: the longest idle, no longer known here."""
+        too_many = len(self._kept) - MOST_KEPT
+        if too_many <= 0:
+            return []
+        idle = ((key, kept.used_at) for key, kept in self._kept.items() if not kept.users)
+        return [self._kept.pop(key) for key, _used_at in heapq.nsmallest(too_many, idle, key=itemgetter(1))]
 
     def _close_idle_for_ever(self) -> None:
         while True:

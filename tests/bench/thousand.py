@@ -27,7 +27,6 @@ SERVERS = MACHINES * ROWS_EACH
 AT_ONCE = BY_HAND_AT_ONCE
 LONGEST_SECONDS = 600.0
 LOOK_SECONDS = 0.25
-NO_LIMIT = 65_536
 BATCH = "FROM registries_registrytest WHERE batch_id IS NOT NULL"
 UNFINISHED = f"SELECT count(*) {BATCH} AND state IN ('queued', 'running')"
 OUTCOME = f"SELECT state, count(*), count(DISTINCT server_id) {BATCH} GROUP BY state"
@@ -122,6 +121,7 @@ def measured(lab: Thousand, folder: Path, workers: int, by_hand: float) -> list[
         once(f"{name}: logins lost or doubled", abs(logins - SERVERS), "", bar="≤ 0"),
         once(f"{name}: workers' memory at most, all together", round(peaks.memory), "MB"),
         once(f"{name}: open files of one worker at most", peaks.files, ""),
+        once(f"{name}: threads of one worker at most", peaks.threads, ""),
     ]  # fmt: skip
 
 
