@@ -28,6 +28,11 @@ def worker() -> list[str]:
     ]  # fmt: skip
 
 
+def embedded_worker() -> list[str]:
+    """The same with less memory, and nothing to hand on to Celery."""
+    return [*PYTHON, "-m", "dokreg.celery_worker", str(WORKER_THREADS)]
+
+
 def beat() -> list[str]:
     """The process that sends what is due; a second one does no harm."""
     return [*PYTHON, "-m", "celery", "--app", "dokreg", "--quiet", "beat", "--loglevel", "WARNING"]

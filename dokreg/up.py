@@ -174,7 +174,7 @@ def _prepare() -> dict[str, str]:
 
 def _services(facts: dict[str, str]) -> list[Service]:
     web = programs.web(_bind(), graceful_seconds=GRACEFUL_SECONDS)
-    services = [Service("web server", web), Service("worker", programs.worker())]
+    services = [Service("web server", web), Service("worker", programs.embedded_worker())]
     if facts["broker_socket"]:
         services.insert(0, _broker(Path(facts["broker_socket"]), Path(facts["data"]) / "broker"))
     return services

@@ -1,4 +1,4 @@
-"""What `servers.ssh` needs of paramiko's channels beside a command: connections to elsewhere, and why there is none.
+"""What `servers.connections` needs of paramiko's channels beside commands: ways to elsewhere, and why there is none.
 
 No other module uses it.
 """

@@ -47,7 +47,10 @@ def connect(host: str, port: int, *, deadline: float, place: str) -> Iterator[so
     except addresses.NameNotFound as error:
         verdict = connect_verdicts.of_system("name or service not known", host=host, port=port, place=place)
         raise ssh.Unreachable(verdict) from error
-    with contextlib.closing(_connected(endpoints, host, port, end=end, place=place)) as sock, ssh.closing_at(end, sock):
+    with (
+        contextlib.closing(_connected(endpoints, host, port, end=end, place=place)) as sock,
+        ssh.closing_at(end, close=lambda: ssh.shut(sock)),
+    ):
         sock.settimeout(max(0.1, end - time.monotonic()))
         yield sock
 

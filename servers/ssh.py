@@ -1,44 +1,31 @@
-"""SSH, through Fabric's connections: with `servers.channels`, the only module that imports fabric or paramiko.
+"""SSH: whom to talk to, what to say, and what may go wrong.
 
 What holds here: the host key is pinned, keys live in memory, nothing of the machine's own SSH set-up is read (no
 agent, no ~/.ssh, no /etc/ssh, no ~/.fabric.py); commands are constants and every value goes over stdin; every wait
-has a deadline; output is bounded. Connections are kept open and shared by what runs at the same time, since a new
-one costs more than a login; they are keyed by everything that decides who talks to whom, never by Fabric's own
-equality, which leaves the key out.
+has a deadline; output is bounded. `servers.connections` does it, and is imported by who first talks to a server: what
+it needs is large, and the web server, which knows these names too, never talks to one.
 """
 
 import contextlib
-import io
-import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-
-import paramiko
-from django.conf import settings
-from fabric import Config, Connection
-from paramiko.config import SSHConfig
+from typing import TYPE_CHECKING
 
 from dokreg import addresses
-from dokreg.database import give_back
-from servers import channels, connect_verdicts, keys, verdicts
+from servers import verdicts
 from servers.verdicts import Verdict
 
+if TYPE_CHECKING:
+    import paramiko
+
 CONNECT_SECONDS = 8
-CHANNEL_SECONDS = 5
-CLOSE_SECONDS = 1
 FAILURE_HOLDS_SECONDS = 2
-KEEPALIVE_SECONDS = 15
-IDLE_SECONDS = 300
-CHANNELS_PER_CONNECTION = 8  # sshd's MaxSessions is 10 by default
 OUTPUT_LIMIT = 1024 * 1024
-_CHUNK = 32 * 1024
-_DISABLED_ALGORITHMS = {
-    "ciphers": ["3des-cbc", "aes128-cbc", "aes192-cbc", "aes256-cbc"],
-    "macs": ["hmac-md5", "hmac-md5-96", "hmac-sha1", "hmac-sha1-96"],
-}
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 
 class SSHProblem(Exception):
@@ -91,8 +78,6 @@ class Target:
 
 
 OnOutput = Callable[[bytes], None]
-# Opens a channel on a transport, before a moment of `time.monotonic`.
-Opener = Callable[[paramiko.Transport, float], paramiko.Channel]
 
 
 def run(target: Target, command: str, *, stdin: bytes, deadline: float, on_output: OnOutput) -> int:
@@ -101,98 +86,46 @@ def run(target: Target, command: str, *, stdin: bytes, deadline: float, on_outpu
     Answers the exit status. `deadline` is in seconds for everything together. Raises Unreachable, Refused or
     CommandFailed.
     """
-    end = time.monotonic() + deadline
-    with _pool.channel(target, end=end) as channel, closing_at(end, channel) as clock:
-        channel.set_combine_stderr(True)
-        try:
-            channel.exec_command(command)
-            with contextlib.suppress(OSError):  # it ended before it read everything; its status says why
-                channel.sendall(stdin)
-                channel.shutdown_write()
-            _read_all(channel, on_output)
-            status = int(channel.recv_exit_status())
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise clock.explain(target) from error
-        if status < 0:
-            raise clock.explain(target)
-        return status
+    from servers import connections
+
+    return connections.run(target, command, stdin=stdin, deadline=deadline, on_output=on_output)
 
 
-@contextlib.contextmanager
-def dial(target: Target, command: str, *, deadline: float) -> Iterator[paramiko.Channel]:
+def dial(target: Target, command: str, *, deadline: float) -> AbstractContextManager["paramiko.Channel"]:
     """A channel to a constant command that is spoken with both ways; like a socket, until the block ends."""
-    end = time.monotonic() + deadline
-    with _pool.channel(target, end=end) as channel, closing_at(end, channel) as clock:
-        try:
-            channel.exec_command(command)
-            yield channel
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise clock.explain(target) from error
+    from servers import connections
+
+    return connections.dial(target, command, deadline=deadline)
 
 
-@contextlib.contextmanager
-def forward(target: Target, host: str, port: int, *, deadline: float, place: str = "") -> Iterator[socket.socket]:
+def forward(
+    target: Target, host: str, port: int, *, deadline: float, place: str = ""
+) -> AbstractContextManager[socket.socket]:
     """A connected socket to host and port as the server reaches them, until the block ends.
 
     The server resolves the name. `deadline` is in seconds for everything together: after it the socket is at its end.
     `place` is how people call the server. Raises ForwardingForbidden, Unreachable or Refused.
     """
-    end = time.monotonic() + deadline
-    place = place or target.host
+    from servers import connections
 
-    def open_one(transport: paramiko.Transport, end: float) -> paramiko.Channel:
-        try:
-            patience = _left(end, at_most=CONNECT_SECONDS)
-            return transport.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=patience)
-        except paramiko.ChannelException as refusal:
-            verdict = channels.why_not_connected(refusal, host=host, port=port, place=place)
-            raise (ForwardingForbidden if channels.is_forbidden(refusal) else Unreachable)(verdict) from refusal
-        except paramiko.SSHException as error:
-            if not transport.is_active():
-                raise
-            verdict = connect_verdicts.not_connected_in_time(host=host, port=port, place=place)
-            raise Unreachable(verdict) from error
-
-    with (
-        _pool.channel(target, end=end, open_one=open_one) as channel,
-        closing_at(end, channel),
-        channels.as_socket(channel, close=lambda: _close_channel(channel)) as sock,
-    ):
-        sock.settimeout(_left(end, at_most=deadline))
-        yield sock
+    return connections.forward(target, host, port, deadline=deadline, place=place or target.host)
 
 
 def fetch_host_key(target: Target) -> str:
     """The host key that the server shows now, as `type base64`; nothing is proven or sent. Raises as `run`."""
-    end = time.monotonic() + CONNECT_SECONDS
-    with contextlib.closing(_connect_socket(target, end=end)) as sock, closing_at(end, sock) as clock:
-        transport = paramiko.Transport(sock, disabled_algorithms=_DISABLED_ALGORITHMS)
-        transport.banner_timeout = CONNECT_SECONDS
-        try:
-            transport.start_client(timeout=CONNECT_SECONDS)
-            key = transport.get_remote_server_key()
-            return f"{key.get_name()} {key.get_base64()}"
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise clock.explain(target, silent=True) from error
-        finally:
-            transport.close()
+    from servers import connections
+
+    return connections.fetch_host_key(target)
 
 
 def close_all() -> None:
     """Close every kept connection."""
-    _pool.close_all()
+    from servers import connections
+
+    connections.close_all()
 
 
-def _read_all(channel: paramiko.Channel, on_output: OnOutput) -> None:
-    received = 0
-    while chunk := channel.recv(_CHUNK):
-        received += len(chunk)
-        if received > OUTPUT_LIMIT:
-            raise CommandFailed(verdicts.too_much_output(limit=OUTPUT_LIMIT))
-        on_output(chunk)
-
-
-class _Clock:
+class Clock:
     """Says, after something broke, whether it was the deadline that broke it."""
 
     def __init__(self, end: float) -> None:
@@ -212,23 +145,19 @@ class _Clock:
         return Unreachable(verdicts.connection_lost(address=target.address))
 
 
-def _left(end: float, *, at_most: float) -> float:
+def left(end: float, *, at_most: float) -> float:
     """The seconds until the deadline, but never so few that a healthy server could not answer."""
     return min(at_most, max(0.5, end - time.monotonic()))
 
 
 @contextlib.contextmanager
-def closing_at(end: float, thing: socket.socket | paramiko.Channel) -> Iterator[_Clock]:
+def closing_at(end: float, *, close: Callable[[], None]) -> Iterator[Clock]:
     """Close a socket or channel when the time is up: paramiko waits without end in several places."""
-    clock = _Clock(end)
+    clock = Clock(end)
 
     def ring() -> None:
         clock.rang = True
-        if isinstance(thing, socket.socket):
-            with contextlib.suppress(OSError):
-                thing.shutdown(socket.SHUT_RDWR)
-        else:
-            _close_channel(thing)
+        close()
 
     watchdog = threading.Timer(max(0.0, end - time.monotonic()), ring)
     watchdog.daemon = True
@@ -239,41 +168,25 @@ def closing_at(end: float, thing: socket.socket | paramiko.Channel) -> Iterator[
         watchdog.cancel()
 
 
-def _close_if_open(channel: paramiko.Channel) -> None:
-    with contextlib.suppress(EOFError, OSError, paramiko.SSHException):  # its connection is gone already
-        channel.close()
+def shut(sock: socket.socket) -> None:
+    """Wake whoever waits for a socket: it is at its end."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
 
 
-def _close_channel(channel: paramiko.Channel) -> None:
-    """Close a channel. Others share its connection, which is closed only if it does not move any more."""
-    closing = threading.Thread(target=_close_if_open, args=(channel,), daemon=True)
-    closing.start()
-    closing.join(timeout=CLOSE_SECONDS)
-    if closing.is_alive():
-        channel.get_transport().close()
+class _PromptSocket(socket.socket):
+    """Acknowledges at once what it receives, where the system can.
 
+    Else Linux waits 40 ms for something to send along, and so long sshd, which has just told its other host keys, keeps
+    back its answer to the first channel (RFC 896).
+    """
 
-def _connect_socket(target: Target, *, end: float) -> socket.socket:
-    """A connected socket to a checked address of the host; Unreachable or Refused."""
-    try:
-        endpoints = addresses.resolve(
-            target.host,
-            target.port,
-            deadline=_left(end, at_most=CONNECT_SECONDS),
-            allow_loopback=settings.DOKREG_ALLOW_LOOPBACK,
-            only=settings.DOKREG_ALLOWED_NETWORKS,
-        )
-    except addresses.NameNotFound as error:
-        raise Unreachable(verdicts.name_not_found(host=target.host)) from error
-    except addresses.AddressForbidden as error:
-        raise Refused(verdicts.address_forbidden(address=error.address, loopback=error.loopback)) from error
-    try:
-        return connect_to(endpoints, end=end)
-    except TimeoutError as error:
-        raise Unreachable(verdicts.ssh_timeout(address=target.address)) from error
-    except OSError as error:
-        detail = (error.strerror or "no address").lower()
-        raise Unreachable(verdicts.ssh_unreachable(address=target.address, detail=detail)) from error
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        received = super().recv(size, flags)
+        if _QUICK_ACK is not None:
+            with contextlib.suppress(OSError):  # closed meanwhile
+                self.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+        return received
 
 
 def connect_to(endpoints: Sequence[addresses.Endpoint], *, end: float) -> socket.socket:
@@ -283,8 +196,8 @@ def connect_to(endpoints: Sequence[addresses.Endpoint], *, end: float) -> socket
     """
     problem = OSError()
     for endpoint in endpoints:
-        sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
-        sock.settimeout(_left(end, at_most=CONNECT_SECONDS))
+        sock = _PromptSocket(endpoint.family, socket.SOCK_STREAM)
+        sock.settimeout(left(end, at_most=CONNECT_SECONDS))
         try:
             sock.connect(endpoint.address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -294,215 +207,3 @@ def connect_to(endpoints: Sequence[addresses.Endpoint], *, end: float) -> socket
         else:
             return sock
     raise problem
-
-
-def _open(target: Target, *, end: float) -> Connection:
-    """A new, authenticated Fabric connection whose host key is the pinned one."""
-    end = min(end, time.monotonic() + CONNECT_SECONDS)
-    if not target.host_key:
-        seen = fetch_host_key(target)
-        raise HostKeyUnconfirmed(verdicts.host_key_unconfirmed(fingerprint=keys.fingerprint(seen)), seen=seen)
-    private_key = _private_key(target)
-    sock = _connect_socket(target, end=end)
-    connection = Connection(
-        target.host,
-        user=target.user,
-        port=target.port,
-        config=Config(lazy=True, ssh_config=SSHConfig(), overrides={"load_ssh_configs": False, "forward_agent": False}),
-        connect_kwargs={
-            "sock": sock,
-            "pkey": private_key,
-            "allow_agent": False,
-            "look_for_keys": False,
-            "banner_timeout": CONNECT_SECONDS,
-            "auth_timeout": CONNECT_SECONDS,
-            "channel_timeout": CHANNEL_SECONDS,
-            "disabled_algorithms": _DISABLED_ALGORITHMS,
-            "transport_factory": channels.Transport,
-        },
-        connect_timeout=CONNECT_SECONDS,
-    )
-    _pin(connection, target)
-    with closing_at(end, sock) as clock:
-        try:
-            connection.open()
-        except Exception as error:
-            # Without this a failed connection leaves a thread and a socket behind.
-            connection.close()
-            connection.client.close()
-            sock.close()
-            raise _explain(error, target, clock) from error
-    connection.transport.set_keepalive(KEEPALIVE_SECONDS)
-    return connection
-
-
-def _open_session(transport: paramiko.Transport, end: float) -> paramiko.Channel:
-    return transport.open_session(timeout=_left(end, at_most=CHANNEL_SECONDS))
-
-
-def _private_key(target: Target) -> paramiko.PKey:
-    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
-        with contextlib.suppress(paramiko.SSHException):
-            return kind.from_private_key(io.StringIO(target.private_key))
-    raise Refused(verdicts.private_key_unreadable())
-
-
-def _pin(connection: Connection, target: Target) -> None:
-    name = target.host if target.port == 22 else f"[{target.host}]:{target.port}"
-    entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{name} {target.host_key}")
-    connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
-    connection.client.get_host_keys().add(name, entry.key.get_name(), entry.key)
-
-
-def _explain(error: Exception, target: Target, clock: _Clock) -> SSHProblem:
-    """Fixed sentences for paramiko's exceptions, whose own text may hold bytes that the other side chose."""
-    if isinstance(error, paramiko.BadHostKeyException):
-        seen = f"{error.key.get_name()} {error.key.get_base64()}"
-        verdict = verdicts.host_key_changed(pinned=keys.fingerprint(target.host_key), seen=keys.fingerprint(seen))
-        return HostKeyUnconfirmed(verdict, seen=seen)
-    if isinstance(error, paramiko.AuthenticationException):
-        return Refused(verdicts.ssh_auth_refused(user=target.user))
-    if clock.is_up or (isinstance(error, paramiko.SSHException) and "banner" in str(error)):
-        return Unreachable(verdicts.ssh_silent(address=target.address))
-    if isinstance(error, (paramiko.SSHException, OSError, EOFError)):
-        return Unreachable(verdicts.connection_lost(address=target.address))
-    raise error
-
-
-@dataclass(slots=True)
-class _Kept:
-    """A place for one open connection, and what uses it now."""
-
-    opening: threading.Lock = field(default_factory=threading.Lock)
-    channels: threading.BoundedSemaphore = field(
-        default_factory=lambda: threading.BoundedSemaphore(CHANNELS_PER_CONNECTION)
-    )
-    connection: Connection | None = None
-    users: int = 0
-    used_at: float = 0.0
-    failure: "Unreachable | None" = None
-    failed_at: float = 0.0
-
-    @property
-    def is_alive(self) -> bool:
-        return self.connection is not None and bool(self.connection.is_connected)
-
-    def close(self) -> None:
-        connection, self.connection = self.connection, None
-        if connection is not None:
-            connection.close()
-            connection.client.close()
-
-
-class _Pool:
-    """The open connections of this process."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kept: dict[Target, _Kept] = {}
-        self._janitor: threading.Thread | None = None
-
-    @contextlib.contextmanager
-    def channel(self, target: Target, *, end: float, open_one: Opener = _open_session) -> Iterator[paramiko.Channel]:
-        """A channel on the kept connection to the target, opened if need be; a session, if not told otherwise."""
-        give_back()
-        kept = self._take(target)
-        try:
-            if not kept.channels.acquire(timeout=max(0.0, end - time.monotonic())):
-                raise Unreachable(verdicts.deadline_passed())
-            try:
-                channel = self._open_channel(kept, target, open_one, end=end)
-                try:
-                    yield channel
-                finally:
-                    channel.close()
-            finally:
-                kept.channels.release()
-        finally:
-            self._give_back(kept)
-
-    def _open_channel(self, kept: _Kept, target: Target, open_one: Opener, *, end: float) -> paramiko.Channel:
-        while True:
-            connection, was_open = self._connection(kept, target, end=end)
-            try:
-                return open_one(connection.transport, end)
-            except paramiko.ChannelException as error:
-                # The server allows fewer sessions at once than we use: wait for one to end.
-                if time.monotonic() > end:
-                    raise Unreachable(verdicts.deadline_passed()) from error
-                time.sleep(0.05)
-            except (paramiko.SSHException, OSError, EOFError) as error:
-                with kept.opening:
-                    if kept.connection is connection:
-                        kept.close()
-                if not was_open:  # else it had died unnoticed; nothing has run on it yet, so try once more
-                    raise Unreachable(verdicts.connection_lost(address=target.address)) from error
-
-    def _connection(self, kept: _Kept, target: Target, *, end: float) -> tuple[Connection, bool]:
-        """The open connection, and whether it was open before."""
-        # One handshake at a time: sshd drops parallel ones (MaxStartups).
-        if not kept.opening.acquire(timeout=max(0.0, end - time.monotonic())):
-            raise Unreachable(verdicts.ssh_timeout(address=target.address))
-        try:
-            if kept.is_alive:
-                return kept.connection, True
-            kept.close()
-            kept.connection = self._open_unless_just_failed(kept, target, end=end)
-            return kept.connection, False
-        finally:
-            kept.opening.release()
-
-    def _open_unless_just_failed(self, kept: _Kept, target: Target, *, end: float) -> Connection:
-        """Whoever waited for an attempt that failed fails with it, instead of waiting as long once more."""
-        if kept.failure is not None and time.monotonic() - kept.failed_at < FAILURE_HOLDS_SECONDS:
-            raise kept.failure
-        try:
-            connection = _open(target, end=end)
-        except Unreachable as error:
-            kept.failure, kept.failed_at = error, time.monotonic()
-            raise
-        kept.failure = None
-        return connection
-
-    def _take(self, target: Target) -> _Kept:
-        with self._lock:
-            kept = self._kept.setdefault(target, _Kept())
-            kept.users += 1
-            if self._janitor is None:
-                self._janitor = threading.Thread(target=self._close_idle_for_ever, daemon=True, name="ssh idle")
-                self._janitor.start()
-            return kept
-
-    def _give_back(self, kept: _Kept) -> None:
-        with self._lock:
-            kept.users -= 1
-            kept.used_at = time.monotonic()
-
-    def _close_idle_for_ever(self) -> None:
-        while True:
-            time.sleep(KEEPALIVE_SECONDS)
-            self.close_idle(older_than=IDLE_SECONDS)
-
-    def close_idle(self, *, older_than: float) -> None:
-        """Close what nothing has used for so many seconds."""
-        limit = time.monotonic() - older_than
-        with self._lock:
-            idle = {key: kept for key, kept in self._kept.items() if not kept.users and kept.used_at <= limit}
-            for key in idle:
-                del self._kept[key]
-        for kept in idle.values():
-            kept.close()
-
-    def close_all(self) -> None:
-        self.close_idle(older_than=0)
-
-
-_pool = _Pool()
-
-
-def _forget_connections() -> None:
-    global _pool  # noqa: PLW0603 - a forked child must not use its parent's sockets
-    _pool = _Pool()
-
-
-os.register_at_fork(after_in_child=_forget_connections)

@@ -1,13 +1,12 @@
 """The HTTP API: a list of a thousand registries, and a test of one on a server against `ssh … docker login`."""
 
 import contextlib
-import statistics
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench.figures import Figure, compared, timed
+from tests.bench.figures import Figure, alone, compared, once, timed
 from tests.lab.engine import Engine
 from tests.lab.impostors import Silent
 from tests.lab.registry import Account, BasicRegistry
@@ -111,20 +110,15 @@ def figures(folder: Path) -> list[Figure]:
         mine, other = [list(times) for times in zip(*pairs, strict=True)]
         api.fill()
         api.list_all()
-        alone = [timed(api.list_all) for _ in range(ROUNDS)]
+        listed = [timed(api.list_all) for _ in range(ROUNDS)]
         with api.hanging(silent):
             beside = [timed(api.list_all) for _ in range(ROUNDS)]
         found = [
             compared("registry.testRegistryById, asked to answered", mine, "ssh HOST docker login", other, "≤ 0.8"),
-            listed(alone),
-            compared(f"the same, while {HANGING} tests hang on dead servers", beside, "without those", alone, ""),
+            alone(f"registry.all with {ROWS:,} rows", listed, "≤ 25"),
+            compared(f"the same, while {HANGING} tests hang on dead servers", beside, "without those", listed, ""),
         ]
         for clients in (1, 8, 32):
-            work = f"registry.all with {ROWS:,} rows, requests per second of {clients} client{'s' * (clients > 1)}"
-            found.append(Figure(work, api.per_second(clients)))
+            work = f"registry.all with {ROWS:,} rows, asked for by {clients} client{'s' * (clients > 1)}"
+            found.append(once(work, api.per_second(clients), "/s"))
         return found
-
-
-def listed(times: list[float]) -> Figure:
-    low, middle, high = statistics.quantiles(times, n=4)
-    return Figure(f"registry.all with {ROWS:,} rows", round(middle, 1), f"{low:.0f}–{high:.0f}", bar="≤ 25")

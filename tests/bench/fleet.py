@@ -25,14 +25,50 @@ LOGIN = (
 )
 
 
+class ByHand:
+    """What people do without dokreg: every login over a connection of its own, some of them at once."""
+
+    def __init__(self, folder: Path, machines: list[Server], host: str) -> None:
+        self.folder, self.machines = folder, machines
+        folder.mkdir()
+        secret = folder / "secret"
+        secret.touch(mode=0o600)
+        secret.write_text(ACCOUNT.password)
+        self._login = LOGIN.format(username=ACCOUNT.username, host=host)
+        entries = [
+            f"Host server-{index}\n HostName {machine.host}\n Port {machine.port}\n User {machine.user}\n"
+            f" IdentityFile {machine.folder / 'client_key'}\n"
+            for index, machine in enumerate(machines)
+        ]
+        common = (
+            "Host *\n BatchMode yes\n ControlMaster no\n IdentitiesOnly yes\n LogLevel ERROR\n"
+            " StrictHostKeyChecking yes\n GlobalKnownHostsFile none\n"
+            f" UserKnownHostsFile {folder / 'known_hosts'}\n"
+        )
+        (folder / "config").write_text("".join([*entries, common]))
+        known = [f"[{machine.host}]:{machine.port} {machine.host_key}\n" for machine in machines]
+        (folder / "known_hosts").write_text("".join(known))
+
+    def log_in(self, *, times: int = 1) -> None:
+        """On all of them, so many times."""
+        one = f"ssh -F {self.folder / 'config'} {{}} {shlex.quote(self._login)} < {self.folder / 'secret'}"
+        names = "".join(f"server-{index}\n" for index in range(len(self.machines)))
+        done = subprocess.run(
+            ["xargs", "-P", str(BY_HAND_AT_ONCE), "-I", "{}", "sh", "-c", one],
+            input=names * times, text=True, capture_output=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("Login Succeeded") == len(self.machines) * times, done.stdout
+
+
 class Fleet:
     """A hundred servers with one engine, and a dokreg that knows them."""
 
     def __init__(self, dokreg: Running, machines: list[Server], registry: BearerRegistry, folder: Path) -> None:
-        self.dokreg, self.machines, self.registry, self.folder = dokreg, machines, registry, folder
+        self.dokreg, self.machines, self.registry = dokreg, machines, registry
         self.owner = Owner(dokreg)
         self.registry_id = self._save_rows()
-        self._prepare_by_hand()
+        self._by_hand = ByHand(folder, machines, registry.host)
 
     def test_everywhere(self) -> None:
         """From the click to the last result on the page, which polls as the browser does it."""
@@ -42,15 +78,7 @@ class Fleet:
         assert f"<strong>{len(self.machines)}</strong> passed" in progress, progress
 
     def by_hand(self) -> None:
-        """What people do without dokreg: every login over a connection of its own, some of them at once."""
-        one = f"ssh -F {self.folder / 'config'} {{}} {shlex.quote(self._login)} < {self.folder / 'secret'}"
-        names = "".join(f"server-{index}\n" for index in range(len(self.machines)))
-        done = subprocess.run(
-            ["xargs", "-P", str(BY_HAND_AT_ONCE), "-I", "{}", "sh", "-c", one],
-            input=names, text=True, capture_output=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("Login Succeeded") == len(self.machines), done.stdout
+        self._by_hand.log_in()
 
     def forget_connections(self) -> None:
         """A new worker has no connection open; one server is tested, so that the worker is surely there."""
@@ -64,25 +92,6 @@ class Fleet:
         registry = {"name": "Images", "url": self.registry.host, **ACCOUNT._asdict()}
         servers = [row_of(machine, f"server-{index}") for index, machine in enumerate(self.machines)]
         return stock(self.dokreg, servers=servers, registries=[registry])[0]
-
-    def _prepare_by_hand(self) -> None:
-        secret = self.folder / "secret"
-        secret.touch(mode=0o600)
-        secret.write_text(ACCOUNT.password)
-        self._login = LOGIN.format(username=ACCOUNT.username, host=self.registry.host)
-        entries = [
-            f"Host server-{index}\n HostName {machine.host}\n Port {machine.port}\n User {machine.user}\n"
-            f" IdentityFile {machine.folder / 'client_key'}\n"
-            for index, machine in enumerate(self.machines)
-        ]
-        common = (
-            "Host *\n BatchMode yes\n ControlMaster no\n IdentitiesOnly yes\n LogLevel ERROR\n"
-            " StrictHostKeyChecking yes\n GlobalKnownHostsFile none\n"
-            f" UserKnownHostsFile {self.folder / 'known_hosts'}\n"
-        )
-        (self.folder / "config").write_text("".join([*entries, common]))
-        known = [f"[{machine.host}]:{machine.port} {machine.host_key}\n" for machine in self.machines]
-        (self.folder / "known_hosts").write_text("".join(known))
 
 
 @contextlib.contextmanager
@@ -100,9 +109,7 @@ def fleet(folder: Path, number: int = SERVERS) -> Iterator[Fleet]:
             stack.enter_context(machine)
         dokreg = stack.enter_context(running(folder / "data"))
         dokreg.wait_until_healthy()
-        by_hand = folder / "by-hand"
-        by_hand.mkdir()
-        yield Fleet(dokreg, machines, registry, by_hand)
+        yield Fleet(dokreg, machines, registry, folder / "by-hand")
         for machine in machines:
             machine.ask_to_stop()
 

@@ -103,7 +103,8 @@ def figures(folder: Path) -> list[Figure]:
         min(entries[0]),
         against=f"{REGISTRIES} × ssh docker login at once",
         other=statistics.median(entries[2]),
-        bar=f"{REGISTRIES}",
+        bar=f"≥ {REGISTRIES}",
+        unit="",
     )
     return [
         compared(work, kept, "ssh docker login, one after the other", one_by_one, ""),

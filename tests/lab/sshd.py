@@ -8,7 +8,7 @@ import pwd
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -172,6 +172,11 @@ class Server(Daemon):
             yield
         finally:
             self._authorized_keys_file.write_text(before)
+
+    def let_in(self, public_lines: Iterable[str]) -> None:
+        """Let more keys in from now on."""
+        with self._authorized_keys_file.open("a") as file:
+            file.writelines(f"{line}\n" for line in public_lines)
 
     def forget_client(self, successor: KeyPair) -> None:
         """Let somebody else in from now on, and no longer the one who holds `private_key`."""

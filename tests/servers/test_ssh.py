@@ -16,7 +16,7 @@ import psutil
 import pytest
 from pytest_django import Settings
 
-from servers import keys, ssh
+from servers import connections, keys, ssh
 from servers.ssh import CommandFailed, HostKeyUnconfirmed, Refused, Target, Unreachable
 from tests.lab.fixtures import NewServer
 from tests.lab.impostors import Dripping, Refusing, Silent, TcpImpostor
@@ -274,6 +274,16 @@ def test_idle_connections_are_closed(new_server: NewServer) -> None:
     ssh.close_all()
     say(target_of(server), "true")
     assert sign_ins(server) == 2
+
+
+def test_of_too_many_connections_the_longest_idle_is_closed(
+    new_server: NewServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MOST_KEPT", 1)
+    first, second = new_server(), new_server()
+    for server in (first, second, second, first):
+        say(target_of(server), "true")
+    assert (sign_ins(first), sign_ins(second)) == (2, 1)
 
 
 def test_failures_leave_no_thread_and_no_socket_behind(server_one: Server) -> None:

@@ -1,0 +1,77 @@
+"""What the bench writes: bars that are judged, sections that keep their day, and its place in the README alone."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.bench import report
+from tests.bench.figures import THE_SAME, Figure, compared
+
+ORDER = ("tests", "list", "load")
+FAST = Figure("a click", 101.4, "90–110", "by hand", 234.0, 0.43, "≤ 0.8", low=90, high=110, n=25)
+SLOW = Figure("the first page", 70, unit="KB", bar="≤ 60")
+README = "before\n<!-- bench -->\n| old |\n<!-- /bench -->\nafter\n"
+
+
+@pytest.mark.parametrize(
+    ("figure", "met"),
+    [
+        (FAST, True),
+        (SLOW, False),
+        (replace(SLOW, value=60), True),
+        (replace(SLOW, bar=""), None),
+        (Figure("entries", 20, bar="≥ 20"), True),
+        (Figure("entries", 19, bar="≥ 20"), False),
+        (Figure("queries", 9, other=9, bar=THE_SAME), True),
+        (Figure("queries", 10, other=9, bar=THE_SAME), False),
+        (Figure("lost", 0, bar="≤ 0"), True),
+        (Figure("lost", 1, bar="≤ 0"), False),
+    ],
+)
+def test_a_bar_is_met_or_missed(figure: Figure, met: bool | None) -> None:
+    assert figure.is_met is met
+
+
+def test_the_median_is_compared_and_the_quartiles_are_kept() -> None:
+    figure = compared("mine", [10.0, 20.0, 30.0], "theirs", [40.0], "≤ 0.6")
+    assert (figure.value, figure.low, figure.high, figure.n, figure.ratio) == (20, 10, 30, 3, 0.5)
+    assert figure.is_met
+
+
+def test_a_section_measured_anew_leaves_the_others_as_they_were() -> None:
+    first = report.with_section({"sections": {}}, "list", [FAST], order=ORDER)
+    first["sections"]["list"]["date"] = "2020-01-01"
+    both = report.with_section(first, "tests", [SLOW], order=ORDER)
+    assert list(both["sections"]) == ["tests", "list"]
+    assert both["sections"]["list"] == first["sections"]["list"]
+    assert both["sections"]["tests"]["date"] > "2026"
+    assert report.figures_of(both) == [SLOW, FAST]
+    assert "2020-01-01" in report.where_and_when(both)
+
+
+def test_the_readme_changes_between_its_marks_alone() -> None:
+    results = report.with_section({"sections": {}}, "tests", [FAST, SLOW], order=ORDER)
+    text = report.in_readme(README, results, picture="docs/bench.svg")
+    assert text.startswith("before\n<!-- bench -->\n")
+    assert text.endswith("<!-- /bench -->\nafter\n")
+    assert "| a click | 101 ms | 90–110 | by hand | 234 ms | 0.43 | ≤ 0.8 | yes |" in text
+    assert "old" not in text
+    assert report.in_readme(text, results, picture="docs/bench.svg") == text
+
+
+def test_a_readme_without_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="<!-- bench -->"):
+        report.in_readme("no marks", {"sections": {}}, picture="docs/bench.svg")
+
+
+def test_what_is_missed_is_named() -> None:
+    summary = report.summary([FAST, SLOW])
+    assert summary == "1 of 2 bars are met.\n- missed: the first page: 70 KB, bar ≤ 60"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "words"),
+    [(5321.0, "ms", "5.3 s"), (7.25, "ms", "7.2 ms"), (1234, "MB", "1,234 MB"), (9, "", "9")],
+)
+def test_numbers_are_for_people(value: float, unit: str, words: str) -> None:
+    assert report.with_unit(value, unit) == words
