@@ -1,14 +1,18 @@
 """Pages of the installation itself."""
 
+import sys
+
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template import loader
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_safe
+from django.views.defaults import server_error
 
-from dokreg import health
+from dokreg import database, health
 
 
 @login_not_required
@@ -46,3 +50,21 @@ def api_docs(request: HttpRequest) -> HttpResponse:
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001 - Django's signature
     """The form's token is missing or old: say what to do."""
     return render(request, "403_csrf.html", status=403)
+
+
+@login_not_required
+def broken(request: HttpRequest) -> HttpResponse:
+    """For a request that ended in an exception: what to do now. Asks no database, which may be the very reason.
+
+    Nothing of what was sent stands in the answer: whoever sent it still has it, in the form or by loading again.
+    """
+    error = sys.exc_info()[1]
+    if error is None or not database.is_away(error):
+        return server_error(request)
+    headers = {"Retry-After": str(database.RETRY_SECONDS), "Cache-Control": "no-store"}
+    if request.headers.get("HX-Request") == "true":
+        return HttpResponse(database.AWAY, status=503, content_type="text/plain; charset=utf-8", headers=headers)
+    if request.path_info.startswith("/webhooks/"):
+        return JsonResponse({"error": database.AWAY}, status=503, headers=headers)
+    page = loader.get_template("503.html").render({"was_sent": request.method == "POST"})
+    return HttpResponse(page, status=503, headers=headers)
