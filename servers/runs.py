@@ -19,7 +19,7 @@ from dokreg.database import give_back, patiently
 from dokreg.ids import new_id
 from servers import processes, verdicts
 from servers.ladder import Rung, new_rung
-from servers.models import Run
+from servers.models import ConfigTurn, Run
 from servers.stages import TEST_DEADLINE
 from servers.verdicts import Verdict
 
@@ -136,6 +136,19 @@ def sweep(model: type[AnyRun], task: "Task[Any, Any]", **wipe: Any) -> list[AnyR
     running = _oldest(model, state=Run.State.RUNNING)
     abandoned = [run for run in running if processes.is_abandoned(run.worker, run.lease_until, now)]
     return [run for run in abandoned if _lose(run, verdicts.worker_lost(), wipe)]
+
+
+def let_go() -> int:
+    """End the leases of all that this process has in hand, since it is about to end: the next sweep finds it lost.
+
+    Answers how many runs that were.
+    """
+    now, mine = timezone.now(), {"worker": processes.this_process(), "lease_until__isnull": False}
+    ConfigTurn.objects.filter(**mine).update(lease_until=now)
+    return sum(
+        model._default_manager.filter(state=Run.State.RUNNING, **mine).update(lease_until=now)
+        for model in Run.__subclasses__()
+    )
 
 
 def send_id(task: "Task[Any, Any]", run_id: str) -> None:
