@@ -17,6 +17,8 @@ from celery.signals import (
     worker_shutting_down,
 )
 
+from dokreg.broker import outlive_redis
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dokreg.settings")
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ BEAT_RESTART_SECONDS = 5
 BEAT_HEARTBEAT_SECONDS = 10
 WORKER_HEARTBEAT_SECONDS = 10
 
+outlive_redis()
 app = Celery("dokreg")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

@@ -19,6 +19,8 @@ from signal import SIGKILL, SIGTERM
 from typing import NamedTuple, Self
 
 import psutil
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from dokreg import keys
 from tests.lab.impostors import TcpImpostor
@@ -161,6 +163,19 @@ class Cluster(Running):
     @property
     def workers(self) -> list[Member]:
         return [member for member in self.members if "@" in member.name and member.is_running]
+
+    @contextlib.contextmanager
+    def postgres_away(self) -> Iterator[None]:
+        """PostgreSQL is shut down while the block runs."""
+        self.postgres.interrupt()
+        with self.postgres.down():
+            yield
+
+    def takes_tasks(self, worker: str) -> bool:
+        try:
+            return super().takes_tasks(worker)
+        except (KombuError, RedisError):
+            return False  # what this process still had of a broker that was away
 
     def shut_down(self, worker: Member) -> None:
         """As `celery control shutdown` does it."""

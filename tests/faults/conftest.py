@@ -1,6 +1,7 @@
 """One dokreg of many processes for all tests that break parts of it: to start it takes longer than most of them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,13 +19,15 @@ def mint() -> Iterator[Aws]:
 
 
 @pytest.fixture(scope="session")
-def whole_cluster(tmp_path_factory: pytest.TempPathFactory, mint: Aws) -> Iterator[Cluster]:
+def whole_cluster(lab_folder: Path, mint: Aws) -> Iterator[Cluster]:
     """Its PostgreSQL and its Redis are its own: they are broken, too."""
-    folder = tmp_path_factory.mktemp("cluster", numbered=True)
-    for path in (folder, folder.parent, folder.parent.parent):
-        path.chmod(0o711)  # PostgreSQL is another user
+    folder = lab_folder / "cluster"
+    folder.mkdir()
+    folder.chmod(0o711)  # PostgreSQL is another user
+    # So few that who waits cannot keep one.
+    settings = {"DOKREG_AWS_ENDPOINT_URL": mint.url, "DOKREG_DATABASE_CONNECTIONS": "4"}
     with Postgres(folder / "postgres") as postgres, Redis(folder / "redis") as redis:
-        cluster = Cluster(folder / "data", postgres, redis, DOKREG_AWS_ENDPOINT_URL=mint.url)
+        cluster = Cluster(folder / "data", postgres, redis, **settings)
         try:
             cluster.start()
             Owner(cluster)
