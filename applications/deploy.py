@@ -36,8 +36,8 @@ def run(deployment_id: str) -> None:
     if deployment is None:
         return
     applications = Application.objects.select_related("registry", "serving__server__ssh_key")
-    application = applications.get(pk=deployment.application_id)
-    server = Server.objects.select_related("ssh_key").filter(pk=deployment.server_id).first()
+    application = patiently(lambda: applications.get(pk=deployment.application_id))
+    server = runs.server_of(deployment.server_id)
     if server is None:
         _end_unbegun(deployment, application, host_verdicts.server_gone(server=deployment.server_name))
         return

@@ -15,7 +15,7 @@ class Channel(redis.Channel):
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - Kombu's signature
         if self.connection.client is None:
             raise ConnectionResetError("The connection to the broker was given up.")
-        found: dict[str, Any] = super()._connparams(asynchronous=asynchronous)
+        found: dict[str, Any] = super()._connparams(asynchronous=asynchronous)  # type: ignore[misc]
         return found
 
 

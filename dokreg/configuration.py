@@ -160,7 +160,15 @@ def as_postgresql(text: str) -> dict[str, Any] | None:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {"connect_timeout": 5, "application_name": "dokreg", "options": timeouts}
         | given
-        | {"pool": {"min_size": 1, "max_size": 20, "timeout": POOL_SECONDS, "max_idle": 300, "reconnect_timeout": POOL_SECONDS}},
+        | {
+            "pool": {
+                "min_size": 1,
+                "max_size": 20,
+                "timeout": POOL_SECONDS,
+                "max_idle": 300,
+                "reconnect_timeout": POOL_SECONDS,
+            }
+        },
     }
 
 

@@ -19,7 +19,7 @@ from dokreg.database import give_back, patiently
 from dokreg.ids import new_id
 from servers import processes, verdicts
 from servers.ladder import Rung, new_rung
-from servers.models import ConfigTurn, Run
+from servers.models import ConfigTurn, Run, Server
 from servers.stages import TEST_DEADLINE
 from servers.verdicts import Verdict
 
@@ -47,6 +47,15 @@ def claim(model: type[AnyRun], run_id: str) -> AnyRun | None:
         return rows.filter(claim=columns["claim"], state=Run.State.RUNNING).first()
 
     return patiently(take)
+
+
+def server_of(server_id: str | None) -> Server | None:
+    """The server on which a run that was just claimed takes place; None if there is none, or it was deleted.
+
+    Read patiently: who has claimed a run has to bring it to an end.
+    """
+    rows = Server.objects.select_related("ssh_key", "organisation").filter(pk=server_id)
+    return patiently(rows.first) if server_id else None
 
 
 def claimed() -> dict[str, Any]:

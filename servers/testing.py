@@ -51,7 +51,7 @@ def run(test_id: str) -> None:
     test = runs.claim(ServerTest, test_id)
     if test is None:
         return
-    server = Server.objects.select_related("ssh_key").filter(pk=test.server_id).first()
+    server = runs.server_of(test.server_id)
     if server is None:
         return
     ladder = Ladder(STEPS, save=lambda rungs: runs.save_rungs(test, rungs))
@@ -101,7 +101,7 @@ def note_host_key(*, server: Server, seen: str) -> None:
     the old place.
     """
     place = Server.objects.filter(pk=server.pk, host=server.host, port=server.port, host_key=server.host_key)
-    place.exclude(seen_host_key=seen).update(seen_host_key=seen)
+    database.patiently(lambda: place.exclude(seen_host_key=seen).update(seen_host_key=seen))
 
 
 class _Climber:

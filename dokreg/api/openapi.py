@@ -34,7 +34,7 @@ WHY = {
     Code.UNSUPPORTED_MEDIA_TYPE: "The body is not said to be JSON.",
     Code.TOO_MANY_REQUESTS: "Too many requests; the header Retry-After says in how many seconds to try again.",
     Code.INTERNAL_SERVER_ERROR: "Something went wrong in dokreg.",
-    Code.SERVICE_UNAVAILABLE: "dokreg's database is away; the header Retry-After says in how many seconds to try again.",
+    Code.SERVICE_UNAVAILABLE: "dokreg's database is away; Retry-After says in how many seconds to try again.",
     Code.GATEWAY_TIMEOUT: "No verdict came in time; what was begun goes on.",
 }
 MESSAGES = {

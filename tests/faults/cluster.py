@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGKILL
 from typing import NamedTuple, Self
 
 import psutil
@@ -94,21 +94,14 @@ class Member:
         self.signal(SIGKILL)
         self.process.wait(30)
 
-    def drain(self, seconds: float = 30) -> float:
-        """Tell it to end, and wait until it has; how long that took."""
-        began = time.monotonic()
-        self.signal(SIGTERM)
-        assert self.process.wait(seconds) == 0, self.log.read_text()
-        return time.monotonic() - began
-
 
 class Cluster(Running):
     """Not started by `manage.py up`, but process by process, as on several machines."""
 
     def __init__(self, data: Path, postgres: Postgres, redis: Redis, **variables: str) -> None:
-        urls = {"DATABASE_URL": postgres.url(), "REDIS_URL": redis.url}
         secrets = {name: keys.new_key() for name in ("DOKREG_SECRET_KEY", "DOKREG_FERNET_KEYS")}
-        super().__init__(data, **urls | secrets | {"DOKREG_ALLOW_LOOPBACK": "true", "MALLOC_ARENA_MAX": "2"} | variables)
+        super().__init__(data, DATABASE_URL=postgres.url(), REDIS_URL=redis.url)
+        self.environment |= secrets | {"DOKREG_ALLOW_LOOPBACK": "true", "MALLOC_ARENA_MAX": "2"} | variables
         self.postgres, self.redis = postgres, redis
         self.members: list[Member] = []
         self._numbers = itertools.count()
@@ -135,12 +128,16 @@ class Cluster(Running):
 
     def wait_for_workers(self) -> None:
         for worker in self.workers:
-            self.until(lambda name=worker.name: self.takes_tasks(name), f"{worker.name} to take tasks")
+            self.wait_for_worker(worker)
+
+    def wait_for_worker(self, worker: Member) -> None:
+        self.until(lambda: self.takes_tasks(worker.name), f"{worker.name} to take tasks")
 
     def add_web(self, port: int) -> Member:
         command = [
-            sys.executable, "-m", "gunicorn", "dokreg.wsgi", "--bind", f"127.0.0.1:{port}", "--worker-class", "gthread",
-            "--workers", "1", "--threads", "64", "--graceful-timeout", "5", "--no-control-socket", "--log-level", "warning",
+            sys.executable, "-m", "gunicorn", "dokreg.wsgi", "--bind", f"127.0.0.1:{port}",
+            "--worker-class", "gthread", "--workers", "1", "--threads", "64", "--graceful-timeout", "5",
+            "--no-control-socket", "--log-level", "warning",
         ]  # fmt: skip
         self.webs.append(f"http://127.0.0.1:{port}")
         return self.add_member(f"web-{port}", command)

@@ -27,7 +27,7 @@ CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'd
 
 
 @pytest.mark.parametrize("keeps", [True, False])
-def test_redis_that_is_restarted_loses_no_click(cluster: Cluster, nowhere: NoSsh, keeps: bool) -> None:  # noqa: FBT001
+def test_redis_that_is_restarted_loses_no_click(cluster: Cluster, nowhere: NoSsh, keeps: bool) -> None:
     servers = Servers(cluster, nowhere, f"REDIS{keeps}", 60)
     clicks = Clicks(cluster)
     cluster.redis.keeps = keeps
@@ -152,7 +152,9 @@ def let_sweep_come(cluster: Cluster) -> None:
     cluster.send(SWEEP_TESTS)
 
 
-def asked(cluster: Cluster, path: str, key: str, *, body: bytes | None = None) -> tuple[int, str | None, dict[str, str]]:
+def asked(
+    cluster: Cluster, path: str, key: str, *, body: bytes | None = None
+) -> tuple[int, str | None, dict[str, str]]:
     """Status, Retry-After and JSON of what a program is answered."""
     headers = {"x-api-key": key, "Content-Type": "application/json"}
     with pytest.raises(urllib.error.HTTPError) as raised:

@@ -40,7 +40,7 @@ def test_all_workers_are_replaced_one_by_one_under_load(cluster: Cluster, nowher
     with nowhere.keeping(1.0), pressing(cluster, servers, pause=0.2):
         for number, worker in enumerate(old):
             new = cluster.add_worker(machine="new" if number % 2 else "")
-            cluster.until(lambda name=new.name: cluster.takes_tasks(name), "the new worker")
+            cluster.wait_for_worker(new)
             if number == 0:
                 cluster.shut_down(worker)
             else:
@@ -100,7 +100,7 @@ def test_what_a_killed_worker_had_is_lost_and_can_be_run_again(cluster: Cluster,
 def test_a_worker_whose_time_is_up_lets_go_of_what_it_has(cluster: Cluster, nowhere: NoSsh) -> None:
     servers = Servers(cluster, nowhere, "SLOW", 20)
     hasty = cluster.add_worker(machine="hasty", DOKREG_DRAIN_SECONDS="1")
-    cluster.until(lambda: cluster.takes_tasks(hasty.name), "it to take tasks")
+    cluster.wait_for_worker(hasty)
     with nowhere.keeping(6.0):
         Clicks(cluster).press(servers.ids)
         cluster.until(lambda: servers.states()["running"] == 20, "all to be at it")
