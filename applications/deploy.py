@@ -15,6 +15,7 @@ from applications.containers import Container, NotUp
 from applications.job import Failed, Job
 from applications.journal import CancelAsked, Journal, TakenAway
 from applications.models import Application, Deployment
+from dokreg.database import patiently
 from dokreg.encryption import SecretUnreadable
 from registries.references import parse
 from servers import docker, engine, runs, ssh
@@ -35,8 +36,8 @@ def run(deployment_id: str) -> None:
     if deployment is None:
         return
     applications = Application.objects.select_related("registry", "serving__server__ssh_key")
-    application = applications.get(pk=deployment.application_id)
-    server = Server.objects.select_related("ssh_key").filter(pk=deployment.server_id).first()
+    application = patiently(lambda: applications.get(pk=deployment.application_id))
+    server = runs.server_of(deployment.server_id)
     if server is None:
         _end_unbegun(deployment, application, host_verdicts.server_gone(server=deployment.server_name))
         return
@@ -115,11 +116,16 @@ def _finish(job: Job) -> None:
             journal.say(verdicts.not_put_back(server=job.server.name).cause)
     state = State.CANCELLED if job.is_cancelled else ""
     also = journal.rest | {"to_tidy": deployment.to_tidy and failed}
-    with transaction.atomic():
-        if not runs.finish(deployment, ladder.verdict, failed=failed, state=state, **also):
-            return  # swept as lost meanwhile, which has it tidied
-        if not failed:
-            _note_success(job)
+
+    def end() -> bool:
+        with transaction.atomic():
+            is_mine = runs.finish(deployment, ladder.verdict, failed=failed, state=state, **also)
+            if is_mine and not failed:
+                _note_success(job)
+            return is_mine
+
+    if not patiently(end):
+        return  # swept as lost meanwhile, which has it tidied
     if not failed and deployment.action != Action.DELETE:
         telling.succeeded_again(deployment, job.application)
     elif failed and not job.is_cancelled:

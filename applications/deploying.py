@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from applications import pull_references, verdicts
 from applications.models import Application, Deployment
+from dokreg.database import patiently
 from organisations import audit, dispatching
 from organisations.models import User
 from registries.references import InvalidReference, parse
@@ -112,9 +113,13 @@ def _pulls_in_turn(on_their_way: "QuerySet[Deployment]") -> list[Deployment]:
 
 def claim(deployment_id: str) -> Deployment | None:
     """The deployment, if this worker is the one that may run it, and no other of the application runs."""
-    try:
+
+    def take() -> Deployment | None:
         with transaction.atomic():
             return runs.claim(Deployment, deployment_id)
+
+    try:
+        return patiently(take)
     except IntegrityError:
         return None
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from applications import container, containers, verdicts
 from applications.models import Application, ContainerLook
+from dokreg.database import patiently
 from organisations.models import User
 from servers import docker, engine, runs
 from servers import verdicts as host_verdicts
@@ -45,9 +46,8 @@ def run(look_id: str) -> None:
     look = runs.claim(ContainerLook, look_id)
     if look is None:
         return
-    application = Application.objects.select_related("server__ssh_key", "serving__server__ssh_key").get(
-        pk=look.application_id
-    )
+    applications = Application.objects.select_related("server__ssh_key", "serving__server__ssh_key")
+    application = patiently(lambda: applications.get(pk=look.application_id))
     server = application.container_server
     ladder = Ladder(STEPS, save=lambda rungs: setattr(look, "rungs", rungs))
     climb_all(ladder, server, lambda: _look(look, application, server, ladder))

@@ -13,6 +13,7 @@ from celery.signals import beat_init, heartbeat_sent, setup_logging, worker_init
 from django.conf import settings
 
 from dokreg import alive
+from dokreg.broker import outlive_redis
 from dokreg.logs import tasks as _request_ids  # noqa: F401 - what it does, it does at Celery's signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dokreg.settings")
@@ -25,6 +26,7 @@ BEAT_RESTART_SECONDS = 5
 BEAT_HEARTBEAT_SECONDS = 10
 WORKER_HEARTBEAT_SECONDS = 10
 
+outlive_redis()
 app = Celery("dokreg")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

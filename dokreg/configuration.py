@@ -36,7 +36,9 @@ DATABASE_TIMEOUTS = {
     "lock_timeout": "15s",
     "idle_in_transaction_session_timeout": "60s",  # no transaction waits for a network
 }
-POOL_SECONDS = 10  # how long a request waits for a free connection
+# How long a request waits for a free connection, and how long the pool tries to make one before whoever comes next has
+# it try anew: its own pauses between two tries grow with the time that the database is away.
+POOL_SECONDS = 10
 SHORTEST_TOKEN = 16
 # What is never shown, and what may hold a password in the middle.
 SECRET_NAME = re.compile(r"KEY|TOKEN$|PASSWORD|^DATABASE_URL$|^REDIS_URL$|^DOKREG_SMTP_URL$")
@@ -185,7 +187,15 @@ def as_postgresql(text: str) -> dict[str, Any] | None:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {"connect_timeout": 5, "application_name": "dokreg", "options": timeouts}
         | given
-        | {"pool": {"min_size": 1, "max_size": 20, "timeout": POOL_SECONDS, "max_idle": 300}},
+        | {
+            "pool": {
+                "min_size": 1,
+                "max_size": 20,
+                "timeout": POOL_SECONDS,
+                "max_idle": 300,
+                "reconnect_timeout": POOL_SECONDS,
+            }
+        },
     }
 
 

@@ -1,8 +1,24 @@
-"""Being sparing with connections to the database."""
+"""Being sparing with connections to the database, and patient while it is away."""
 
-from typing import Any
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+PATIENCE_SECONDS = 30.0  # a PostgreSQL that restarts, or whose standby takes over, is back by then
+LOOK_SECONDS = 0.5
+RETRY_SECONDS = 5  # when whoever met no database should come again
+AWAY = "dokreg’s database does not answer at this moment. Most likely nothing was changed; try again in a few seconds."
+# What passes by itself, of PostgreSQL's codes (its manual, appendix A) beside the class 08: shut down, crashed, not yet
+# up, no connection free, a lock or a statement that took too long, a deadlock.
+PASSING = frozenset({"57P01", "57P02", "57P03", "53300", "55P03", "57014", "40P01"})
+NO_CONNECTION = "08"
+PASSING_IN_SQLITE = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN})
 
 LIFT_TIMEOUTS = ("SET statement_timeout = 0", "SET lock_timeout = 0", "SET idle_in_transaction_session_timeout = 0")
 
@@ -14,6 +30,35 @@ def give_back() -> None:
     """
     if connection.settings_dict["OPTIONS"].get("pool") and not connection.in_atomic_block:
         connection.close()
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether something failed because the database does not answer at this moment."""
+    if not isinstance(error, (OperationalError, InterfaceError)):
+        return False
+    cause = error.__cause__
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in PASSING_IN_SQLITE
+    code = getattr(cause, "sqlstate", None) or NO_CONNECTION  # none: it never came to the server's answer
+    return code.startswith(NO_CONNECTION) or code in PASSING
+
+
+def patiently(act: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T:
+    """What a short act in the database answers, tried again for some time while the database is away.
+
+    It may have been done although its answer was lost, and is then done twice: it must see to that itself. Inside of
+    a transaction nothing is tried again.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return act()
+        except (OperationalError, InterfaceError) as error:
+            if connection.in_atomic_block or not is_away(error) or time.monotonic() >= end:
+                raise
+            log.warning("The database is away (%s); trying again.", type(error).__name__)
+            connection.close()
+        time.sleep(LOOK_SECONDS)
 
 
 def lift_timeouts(**_: Any) -> None:

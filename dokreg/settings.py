@@ -57,6 +57,8 @@ DOKREG_API_REQUESTS_PER_MINUTE = _env.parse("DOKREG_API_REQUESTS_PER_MINUTE", as
 DOKREG_DEPLOYMENTS_AT_ONCE = _env.parse("DOKREG_DEPLOYMENTS_AT_ONCE", as_count, "8")
 # From the first rung to the last, a pull of many gigabytes included.
 DOKREG_DEPLOYMENT_SECONDS = _env.parse("DOKREG_DEPLOYMENT_MINUTES", as_count, "30") * 60
+# How long a worker that is told to end goes on with what it has in hand; less than whoever tells it so waits.
+DOKREG_DRAIN_SECONDS = _env.parse("DOKREG_DRAIN_SECONDS", as_count, "25")
 DOKREG_DELIVERIES_AT_ONCE = _env.parse("DOKREG_DELIVERIES_AT_ONCE", as_count, "2")  # each is a process of its own
 
 # How long what has happened is kept, in days; 0: for ever. What is still needed stays anyway: dokreg.retention

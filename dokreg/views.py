@@ -1,5 +1,7 @@
 """Pages of the installation itself."""
 
+import sys
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseServerError, JsonResponse
@@ -10,7 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_safe
 
-from dokreg import health, logs
+from dokreg import database, health, logs
 
 
 @login_not_required
@@ -73,7 +75,20 @@ def doctor(request: HttpRequest) -> HttpResponse:
     return render(request, "doctor.html", {"report": examine(everything=False), "section": "doctor"})
 
 
-def server_error(_request: HttpRequest) -> HttpResponse:
-    """Whatever is broken, this must still come: no request, no database, no frame; the id to look for in the log."""
-    page = loader.get_template("500.html").render({"request_id": logs.request_id()})
-    return HttpResponseServerError(page)
+def broken(request: HttpRequest) -> HttpResponse:
+    """For a request that ended in an exception: what to do now. Asks no database, which may be the very reason.
+
+    Nothing of what was sent stands in the answer: whoever sent it still has it, in the form or by loading again.
+    """
+    error = sys.exc_info()[1]
+    if error is None or not database.is_away(error):
+        # No frame either: whatever is broken, this must still come, with the id to look for in the log.
+        page = loader.get_template("500.html").render({"request_id": logs.request_id()})
+        return HttpResponseServerError(page)
+    headers = {"Retry-After": str(database.RETRY_SECONDS), "Cache-Control": "no-store"}
+    if request.headers.get("HX-Request") == "true":
+        return HttpResponse(database.AWAY, status=503, content_type="text/plain; charset=utf-8", headers=headers)
+    if request.path_info.startswith("/webhooks/"):
+        return JsonResponse({"error": database.AWAY}, status=503, headers=headers)
+    page = loader.get_template("503.html").render({"was_sent": request.method == "POST"})
+    return HttpResponse(page, status=503, headers=headers)

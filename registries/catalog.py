@@ -71,7 +71,7 @@ def run(look_id: str) -> None:
     look = runs.claim(CatalogLook, look_id)
     if look is None:
         return
-    server = Server.objects.select_related("ssh_key").filter(pk=look.server_id).first() if look.server_id else None
+    server = runs.server_of(look.server_id)
     ladder = Ladder(STEPS, save=lambda rungs: runs.save_rungs(look, rungs))
     answer: dict[str, Any] = {}
     if server is None and look.server_name:

@@ -54,7 +54,7 @@ def run(check_id: str) -> None:
     check = runs.claim(ConfigCheck, check_id)
     if check is None:
         return
-    server = Server.objects.select_related("ssh_key", "organisation").filter(pk=check.server_id).first()
+    server = runs.server_of(check.server_id)
     if server is None:
         return  # deleted at this moment, with its checks
     ladder = Ladder(STEPS, save=lambda rungs: runs.save_rungs(check, rungs))

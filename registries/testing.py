@@ -79,7 +79,7 @@ def run(test_id: str) -> RegistryTest | None:
     test = runs.claim(RegistryTest, test_id)
     if test is None:
         return None
-    server = Server.objects.select_related("ssh_key").filter(pk=test.server_id).first() if test.server_id else None
+    server = runs.server_of(test.server_id)
     ladder = Ladder(steps(test), save=runs.saver(test, every=SECONDS_BETWEEN_SAVES if test.batch_id else 0))
     if server is None and test.server_name:
         ladder.failed(ladder.current, host_verdicts.server_gone(server=test.server_name))

@@ -21,7 +21,7 @@ from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from dokreg.backoff import pause
-from dokreg.database import give_back
+from dokreg.database import give_back, patiently
 from organisations import audit, dispatching
 from organisations.models import User
 from registries import alarms, credentials, logins, verdicts
@@ -211,18 +211,22 @@ def _run(refresh: TokenRefresh, *, may_go_on: bool = False) -> TokenRefresh | No
     problem: list[MintFailed] = []
     climb_all(ladder, None, lambda: _mint(registry, ladder, minted, problem))
     refresh.rungs = ladder.rungs
-    with transaction.atomic():
-        if connection.features.has_select_for_update:
-            # First, as everybody does who locks both: who deletes a registry locks it and then its refreshes.
-            Registry.objects.select_for_update(no_key=True).filter(pk=registry.pk).values("pk").first()
-        if minted:
-            had_place = _keep(registry, refresh, minted[0])
-        else:
-            wait = problem[0].retry_after if problem else None
-            had_place = _note_failure(registry, refresh, ladder.verdict, wait)
-        # What somebody asked for comes on top of the places: it has none to pass on.
-        may_go_on &= had_place and refresh.reason == TokenRefresh.Reason.DUE
-        return _begin_next() if may_go_on else None
+
+    def end() -> TokenRefresh | None:
+        with transaction.atomic():
+            if connection.features.has_select_for_update:
+                # First, as everybody does who locks both: who deletes a registry locks it and then its refreshes.
+                Registry.objects.select_for_update(no_key=True).filter(pk=registry.pk).values("pk").first()
+            if minted:
+                had_place = _keep(registry, refresh, minted[0])
+            else:
+                wait = problem[0].retry_after if problem else None
+                had_place = _note_failure(registry, refresh, ladder.verdict, wait)
+            # What somebody asked for comes on top of the places: it has none to pass on.
+            had_place &= refresh.reason == TokenRefresh.Reason.DUE
+            return _begin_next() if may_go_on and had_place else None
+
+    return patiently(end)  # a token that is not kept would have to be minted once more
 
 
 def _begin_next() -> TokenRefresh | None:

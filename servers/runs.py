@@ -15,11 +15,11 @@ from django.db.models import F
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from dokreg.database import give_back
+from dokreg.database import give_back, patiently
 from dokreg.ids import new_id
 from servers import processes, verdicts
 from servers.ladder import Rung, new_rung
-from servers.models import Run
+from servers.models import ConfigTurn, Run, Server
 from servers.stages import TEST_DEADLINE
 from servers.verdicts import Verdict
 
@@ -39,9 +39,23 @@ def send(task: "Task[Any, Any]", run: Run) -> None:
 
 def claim(model: type[AnyRun], run_id: str) -> AnyRun | None:
     """The run, if this worker is the one that may run it: the conditional UPDATE must change exactly one row."""
-    waiting = model._default_manager.filter(pk=run_id, state=Run.State.QUEUED)
-    changed = waiting.update(**claimed(), revision=F("revision") + 1)
-    return model._default_manager.get(pk=run_id) if changed else None
+    columns = claimed()
+    rows = model._default_manager.filter(pk=run_id)
+
+    def take() -> AnyRun | None:
+        rows.filter(state=Run.State.QUEUED).update(**columns, revision=F("revision") + 1)
+        return rows.filter(claim=columns["claim"], state=Run.State.RUNNING).first()
+
+    return patiently(take)
+
+
+def server_of(server_id: str | None) -> Server | None:
+    """The server on which a run that was just claimed takes place; None if there is none, or it was deleted.
+
+    Read patiently: who has claimed a run has to bring it to an end.
+    """
+    rows = Server.objects.select_related("ssh_key", "organisation").filter(pk=server_id)
+    return patiently(rows.first) if server_id else None
 
 
 def claimed() -> dict[str, Any]:
@@ -64,15 +78,16 @@ def save_rungs(run: Run, rungs: list[Rung]) -> None:
 
 def write(run: Run, **columns: Any) -> bool:
     """Write columns and let the lease begin anew; False if the run is not this worker's any more."""
-    later = timezone.now() + LEASE
-    is_mine = bool(_mine(run).update(**columns, revision=F("revision") + 1, lease_until=later))
+    is_mine = patiently(
+        lambda: bool(_mine(run).update(**columns, revision=F("revision") + 1, lease_until=timezone.now() + LEASE))
+    )
     give_back()  # what a run does between its writes takes longer than they
     return is_mine
 
 
 def prolong(run: Run) -> bool:
     """Let the lease begin anew; there is no news. False if the run is not this worker's any more."""
-    is_mine = bool(_mine(run).update(lease_until=timezone.now() + LEASE))
+    is_mine = patiently(lambda: bool(_mine(run).update(lease_until=timezone.now() + LEASE)))
     give_back()
     return is_mine
 
@@ -102,16 +117,14 @@ def finish(run: Run, verdict: Verdict | None, *, failed: bool, state: str = "", 
     run.state = state or (Run.State.FAILED if failed else run.SUCCESS)
     run.verdict = verdict.code if verdict else ""
     run.finished_at = timezone.now()
-    changed = _mine(run).update(
-        state=run.state,
-        verdict=run.verdict,
-        rungs=run.rungs,
-        finished_at=run.finished_at,
-        lease_until=None,
-        revision=F("revision") + 1,
-        **also,
-    )
-    return bool(changed)
+    end = {"state": run.state, "verdict": run.verdict, "finished_at": run.finished_at}
+
+    def write_end() -> bool:
+        columns = {**end, "rungs": run.rungs, "lease_until": None, **also}
+        is_mine = bool(_mine(run).update(**columns, revision=F("revision") + 1))
+        return is_mine or type(run)._default_manager.filter(pk=run.pk, claim=run.claim, **end).exists()
+
+    return patiently(write_end)
 
 
 def sweep(model: type[AnyRun], task: "Task[Any, Any]", **wipe: Any) -> list[AnyRun]:
@@ -143,6 +156,19 @@ def lose_all(model: type[AnyRun], *, begun: Mapping[str, Any] | None = None, **w
     running = model._default_manager.filter(state=Run.State.RUNNING)
     lost = [run for run in waiting if _lose(run, verdicts.restored(), wipe)]
     return lost + [run for run in running if _lose(run, verdicts.restored(), wipe | dict(begun or {}))]
+
+
+def let_go() -> int:
+    """End the leases of all that this process has in hand, since it is about to end: the next sweep finds it lost.
+
+    Answers how many runs that were.
+    """
+    now, mine = timezone.now(), {"worker": processes.this_process(), "lease_until__isnull": False}
+    ConfigTurn.objects.filter(**mine).update(lease_until=now)
+    return sum(
+        model._default_manager.filter(state=Run.State.RUNNING, **mine).update(lease_until=now)
+        for model in Run.__subclasses__()
+    )
 
 
 def send_id(task: "Task[Any, Any]", run_id: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from django.db import transaction
 
+from dokreg import database
 from dokreg.encryption import SecretUnreadable
 from organisations import audit
 from organisations.models import User
@@ -50,7 +51,7 @@ def run(test_id: str) -> None:
     test = runs.claim(ServerTest, test_id)
     if test is None:
         return
-    server = Server.objects.select_related("ssh_key").filter(pk=test.server_id).first()
+    server = runs.server_of(test.server_id)
     if server is None:
         return
     ladder = Ladder(STEPS, save=lambda rungs: runs.save_rungs(test, rungs))
@@ -78,7 +79,8 @@ def climb_all(ladder: Ladder, server: Server | None, climb: Callable[[], None]) 
         # The type and the place alone: the text may hold what was being worked with.
         log.error("A test ended with %s at %s", type(error).__name__, place_of(error))  # noqa: TRY400
         if not ladder.is_over:
-            ladder.failed(ladder.current, verdicts.internal_error())
+            verdict = verdicts.database_away() if database.is_away(error) else verdicts.internal_error()
+            ladder.failed(ladder.current, verdict)
     if not ladder.is_over:
         address = server.address if server else docker.OWN_HOST
         ladder.failed(ladder.current, verdicts.connection_lost(address=address))
@@ -99,7 +101,7 @@ def note_host_key(*, server: Server, seen: str) -> None:
     the old place.
     """
     place = Server.objects.filter(pk=server.pk, host=server.host, port=server.port, host_key=server.host_key)
-    place.exclude(seen_host_key=seen).update(seen_host_key=seen)
+    database.patiently(lambda: place.exclude(seen_host_key=seen).update(seen_host_key=seen))
 
 
 class _Climber:

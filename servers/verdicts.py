@@ -255,6 +255,17 @@ def no_shell(*, user: str, status: int) -> Verdict:
     )
 
 
+def database_away() -> Verdict:
+    """dokreg's own database was not there."""
+    return Verdict(
+        "database_away",
+        "dokreg's database was away for a moment, and this was broken off.",
+        "Run it again.",
+        permanent=False,
+        subject="dokreg",
+    )
+
+
 def internal_error() -> Verdict:
     """A defect in dokreg."""
     return Verdict(

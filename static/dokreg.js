@@ -112,6 +112,39 @@
     if (atItsEnd.has(log)) toEnd(log);
   });
 
+  // No answer, or one that is no page: what was typed stays where it is, and what is looked at is asked for again.
+  const LOOK_AGAIN = 2000;
+  const complain = (text) => {
+    const place = document.getElementById("messages");
+    if (!place) return;
+    const message = document.createElement("div");
+    message.className = "message";
+    message.dataset.level = "error";
+    message.dataset.away = "";
+    const words = document.createElement("div");
+    words.textContent = text;
+    message.append(words);
+    place.querySelector("[data-away]")?.remove();
+    place.append(message);
+  };
+  const words = (xhr) => {
+    if (!xhr?.status) return "dokreg cannot be reached at this moment.";
+    if (xhr.getResponseHeader("content-type")?.startsWith("text/plain")) return xhr.responseText;
+    return [502, 503, 504].includes(xhr.status) ? "dokreg does not answer at this moment." : "Something broke in dokreg; its log says what.";
+  };
+  const unanswered = ({ detail: { xhr, elt, requestConfig } }) => {
+    if (xhr?.status && xhr.status < 500) return;
+    const isLook = requestConfig?.verb === "get";
+    complain(isLook ? words(xhr) : `${words(xhr)} What you entered is still here; press the button again.`);
+    setTimeout(() => elt.isConnected && htmx.trigger(elt, "again"), LOOK_AGAIN);
+  };
+  document.addEventListener("htmx:responseError", unanswered);
+  document.addEventListener("htmx:sendError", unanswered);
+  document.addEventListener("htmx:timeout", unanswered);
+  document.addEventListener("htmx:beforeSwap", ({ detail: { xhr } }) => {
+    if (xhr.status < 400 || xhr.status === 422) document.querySelector("#messages [data-away]")?.remove();
+  });
+
   // What htmx puts into a <dialog> is shown; an empty answer closes it.
   document.addEventListener("htmx:afterSwap", (event) => {
     const dialog = event.target.closest?.("dialog");

@@ -21,9 +21,9 @@ class Reply:
 class Program:
     """Calls procedures by their names; not to be shared by threads."""
 
-    def __init__(self, dokreg: Running, key: str) -> None:
+    def __init__(self, dokreg: Running, key: str, *, url: str = "") -> None:
         self.key = key
-        place = urlsplit(dokreg.url)
+        place = urlsplit(url or dokreg.url)
         self._connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=LONGEST_SECONDS)
 
     def get(self, name: str, /, **values: str) -> Reply:

@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from pydantic import TypeAdapter
 
 from dokreg.api.reading import validated
+from dokreg.database import AWAY, RETRY_SECONDS, is_away
 from dokreg.encryption import SecretUnreadable
 from organisations import procedures
 from organisations.deletion import StillUsed
@@ -21,7 +22,6 @@ log = logging.getLogger(__name__)
 JSON = "application/json"
 NOTHING = b""
 BUSY = "Too many requests wait for the end of a test just now. Try again."
-RETRY_SECONDS = 5
 
 
 def carry_out(procedure: Procedure, caller: Caller, values: Any, *, as_texts: bool = False) -> bytes:
@@ -49,6 +49,9 @@ def carry_out(procedure: Procedure, caller: Caller, values: Any, *, as_texts: bo
 
 def broken(what: str, error: Exception) -> Refusal:
     """For a call that ended as none should; what is known of it stands in the log."""
+    if is_away(error):
+        log.warning("%s met no database (%s)", what, type(error).__name__)
+        return Refusal(Code.SERVICE_UNAVAILABLE, AWAY, retry_after=RETRY_SECONDS)
     # The type and the place alone: the text may hold what was being worked with.
     log.error("%s ended with %s at %s", what, type(error).__name__, place_of(error))
     return Refusal(Code.INTERNAL_SERVER_ERROR, "Something went wrong in dokreg; its log says where.")

@@ -15,7 +15,14 @@ from organisations.procedures import Code, Nothing, Procedure
 
 SCHEMA = "#/components/schemas/{model}"
 # What every procedure may answer, whatever it is about.
-ALWAYS = (Code.BAD_REQUEST, Code.UNAUTHORIZED, Code.NOT_FOUND, Code.TOO_MANY_REQUESTS, Code.INTERNAL_SERVER_ERROR)
+ALWAYS = (
+    Code.BAD_REQUEST,
+    Code.UNAUTHORIZED,
+    Code.NOT_FOUND,
+    Code.TOO_MANY_REQUESTS,
+    Code.INTERNAL_SERVER_ERROR,
+    Code.SERVICE_UNAVAILABLE,
+)
 WITH_BODY = (Code.PAYLOAD_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE, Code.FORBIDDEN)
 WHY = {
     Code.BAD_REQUEST: "The input does not do, or what was tried failed: the message says why and what to do.",
@@ -27,6 +34,7 @@ WHY = {
     Code.UNSUPPORTED_MEDIA_TYPE: "The body is not said to be JSON.",
     Code.TOO_MANY_REQUESTS: "Too many requests; the header Retry-After says in how many seconds to try again.",
     Code.INTERNAL_SERVER_ERROR: "Something went wrong in dokreg.",
+    Code.SERVICE_UNAVAILABLE: "dokreg's database is away; Retry-After says in how many seconds to try again.",
     Code.GATEWAY_TIMEOUT: "No verdict came in time; what was begun goes on.",
 }
 MESSAGES = {

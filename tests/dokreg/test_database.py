@@ -1,15 +1,18 @@
 """Connections to PostgreSQL: a pool of them, given back by whoever waits, and timeouts on what they do."""
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
+from psycopg import errors
 
 from dokreg.configuration import as_postgresql
-from dokreg.database import give_back
+from dokreg.database import give_back, is_away, patiently
 from tests.lab.postgres import Postgres
 from tests.running import ROOT
 
@@ -107,3 +110,55 @@ def test_what_is_none_of_its_words_is_refused(option: str) -> None:
     with pytest.raises(ValueError, match="which is none of") as refused:
         as_postgresql(f"postgresql://me@db/name?{option}")
     assert "hunter2" not in str(refused.value)
+
+
+class Passing:
+    """Fails as a database that is away does, a few times."""
+
+    def __init__(self, times: int, error: Exception) -> None:
+        self.left, self.error = times, error
+
+    def __call__(self) -> str:
+        if self.left:
+            self.left -= 1
+            raise OperationalError("away") from self.error
+        return "done"
+
+
+@pytest.mark.parametrize(
+    ("error", "away"),
+    [
+        (errors.AdminShutdown(), True),
+        (errors.CrashShutdown(), True),
+        (errors.CannotConnectNow(), True),
+        (errors.ConnectionFailure(), True),
+        (psycopg.OperationalError("the pool has none"), True),
+        (errors.DiskFull(), False),
+        (sqlite3.OperationalError("no such table"), False),
+    ],
+)
+def test_what_passes_by_itself_is_told_from_what_does_not(error: Exception, away: bool) -> None:
+    with pytest.raises(OperationalError) as raised:
+        Passing(1, error)()
+    assert is_away(raised.value) == away
+    assert not is_away(error)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_short_act_rides_out_a_gap() -> None:
+    assert patiently(Passing(2, errors.AdminShutdown())) == "done"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("error", "seconds"), [(errors.AdminShutdown(), 0.0), (errors.DiskFull(), 30.0)])
+def test_patience_ends(error: Exception, seconds: float) -> None:
+    with pytest.raises(OperationalError):
+        patiently(Passing(9, error), seconds=seconds)
+
+
+@pytest.mark.django_db
+def test_nothing_is_tried_again_inside_of_a_transaction() -> None:
+    act = Passing(1, errors.AdminShutdown())
+    with pytest.raises(OperationalError):
+        patiently(act)
+    assert act() == "done"

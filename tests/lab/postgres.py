@@ -1,7 +1,9 @@
 """PostgreSQL, which no root may run: as nobody, on a socket in its own folder, and on no network."""
 
 import contextlib
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -50,6 +52,10 @@ class Postgres(Daemon):
         initdb = [str(find("initdb")), "--pgdata", str(self.data), "--username", OWNER, "--auth=trust", "--no-sync"]
         subprocess.run([*AS_NOBODY, *initdb, "--encoding=UTF8", "--locale=C"], check=True, capture_output=True, cwd="/")
         (self.data / "pg_hba.conf").write_text(CALLERS)
+
+    def interrupt(self) -> None:
+        """Shut it down at once; left alone, it waits until everybody has gone."""
+        os.kill(self.pid, signal.SIGINT)
 
     def is_ready(self) -> bool:
         try:

@@ -1,0 +1,174 @@
+"""Redis and PostgreSQL go away under load and come back: nobody loses what they typed, nothing is done twice."""
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+from playwright.sync_api import expect
+
+from dokreg.database import AWAY
+from tests.browser.chromium import chromium, new_page
+from tests.faults.cluster import Clicks, Cluster, Count, NoSsh, Servers
+from tests.lab.postgres import Postgres
+from tests.owner import PASSWORD
+from tests.program import Program, key_of
+from tests.running import moment
+from tests.visitor import Visitor
+
+pytestmark = pytest.mark.once
+WAITING = 40
+SWEEP_TESTS = "servers.tasks.sweep_server_tests"
+CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dokreg'"
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_redis_that_is_restarted_loses_no_click(cluster: Cluster, nowhere: NoSsh, keeps: bool) -> None:
+    servers = Servers(cluster, nowhere, f"REDIS{keeps}", 60)
+    clicks = Clicks(cluster)
+    cluster.redis.keeps = keeps
+    with pressing(clicks, servers, pause=0.2):
+        cluster.until(lambda: servers.states().total() >= 15, "some clicks")
+        with cluster.redis.down():
+            taken = servers.states().total()
+            cluster.until(lambda: servers.states().total() >= taken + 8, "clicks while it is away")
+    cluster.wait_for_workers()
+    let_sweep_come(cluster)
+    servers.wait_until_over()
+    assert clicks.turned_away == 0
+    assert servers.count() == Count(asked=60, done=60, lost=0, doubled=0)
+
+
+def crash(postgres: Postgres) -> None:
+    """A backend is killed: the server ends all others and recovers."""
+    backends = psutil.Process(postgres.pid).children()
+    next(one for one in backends if " idle" in " ".join(one.cmdline())).kill()
+
+
+def restart(postgres: Postgres) -> None:
+    """As `pg_ctl restart --mode fast` does it, and as slowly as a bigger one."""
+    postgres.interrupt()
+    postgres.stop()
+    postgres.start()
+
+
+@pytest.mark.parametrize("trouble", [restart, crash])
+def test_postgres_that_is_restarted_loses_and_doubles_nothing(
+    cluster: Cluster, nowhere: NoSsh, trouble: Callable[[Postgres], None]
+) -> None:
+    servers = Servers(cluster, nowhere, f"POSTGRES{trouble.__name__}", 60)
+    clicks = Clicks(cluster)
+    with nowhere.keeping(1.0), pressing(clicks, servers, pause=0.2):
+        cluster.until(lambda: servers.states().total() >= 15, "some clicks")
+        trouble(cluster.postgres)
+    let_sweep_come(cluster)
+    servers.wait_until_over()
+    assert all(page == AWAY for page in clicks.pages)
+    assert servers.count() == Count(asked=60, done=60, lost=0, doubled=0)
+    hearts = f"SELECT count(*) FROM dokreg_heartbeat WHERE at > {moment()}"
+    cluster.until(lambda: cluster.column(hearts)[0] >= 5, "every worker and a beat to beat again", seconds=40)
+
+
+def test_whoever_asks_while_the_database_is_away_is_told_so(cluster: Cluster) -> None:
+    visitor = Visitor(cluster.url)
+    visitor.sign_in("alice", PASSWORD)
+    visitor.get("/acme/settings/ssh-keys/add/")
+    key = key_of(cluster)
+    with cluster.postgres_away():
+        shown = visitor.get("/acme/settings/servers/")
+        sent = visitor.post("/acme/settings/ssh-keys/add/", name="typed", source="paste", private_key="typed-secret")
+        called = asked(cluster, "/api/server.all", key)
+        hooked = asked(cluster, "/webhooks/abcdef", key, body=b"{}")
+        assert visitor.get("/healthz").status == 503
+    for page in (shown, sent):
+        assert page.status == 503
+        assert int(page.headers["Retry-After"]) > 0
+        assert "does not answer at this moment" in page.text
+        assert "typed" not in page.text
+    assert "tries again by itself" in shown.text
+    assert "reload this page" in sent.text
+    status, wait, body = called
+    assert (status, wait, body["code"], body["message"]) == (503, "5", "SERVICE_UNAVAILABLE", AWAY)
+    assert hooked == (503, "5", {"error": AWAY})
+    assert visitor.get("/acme/settings/servers/").status == 200
+
+
+def test_a_form_keeps_what_was_typed_while_the_database_is_away(cluster: Cluster) -> None:
+    with chromium() as browser, new_page(browser, cluster.url) as (page, watch):
+        watch.expect(503)
+        page.goto("/sign-in/")
+        page.get_by_label("Username").fill("alice")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.goto("/acme/settings/registries/add/generic/")
+        typed = {"name": "Images", "url": "registry.example", "username": "robot", "password": "typed-secret"}
+        for name, value in typed.items():
+            page.locator(f"[name={name}]").fill(value)
+        with cluster.postgres_away():
+            page.get_by_role("button", name="Save").click()
+            expect(page.locator("#messages")).to_contain_text("What you entered is still here")
+        assert {name: page.locator(f"[name={name}]").input_value() for name in typed} == typed
+        page.get_by_role("button", name="Save").click()
+        expect(page.get_by_role("heading", name="Images")).to_be_visible()
+        watch.complaints = [one for one in watch.complaints if "503" not in one]  # htmx notes it in the console
+    assert cluster.column("SELECT count(*) FROM registries_registry WHERE name = 'Images'") == [1]
+
+
+def test_forty_who_wait_for_a_test_hold_no_connections(cluster: Cluster, nowhere: NoSsh) -> None:
+    key = key_of(cluster)
+    rows = Servers(cluster, nowhere, "WAITED", WAITING)
+    registry = Program(cluster, key).made(
+        "registry.create", registryName="Waited", username="u", password="p", registryUrl="r.example",
+        registryType="cloud", imagePrefix=None,
+    )["registryId"]  # fmt: skip
+    answers: list[int] = []
+
+    def wait(number: int) -> None:
+        program = Program(cluster, key, url=cluster.webs[number % 2])
+        answers.append(program.post("registry.testRegistryById", registryId=registry, serverId=rows.ids[number]).status)
+
+    threads = [threading.Thread(target=wait, args=(number,)) for number in range(WAITING)]
+    waiting = "SELECT count(*) FROM registries_registrytest WHERE registry_id = ? AND finished_at IS NULL"
+    with nowhere.keeping(6.0):
+        for thread in threads:
+            thread.start()
+        cluster.until(lambda: cluster.column(waiting, registry) == [WAITING], "all to wait")
+        held = max(cluster.column(CONNECTIONS)[0] for _ in range(20))
+        assert cluster.column(waiting, registry) == [WAITING]
+    for thread in threads:
+        thread.join()
+    assert held < WAITING
+    assert answers == [400] * WAITING  # nobody there speaks SSH
+    assert [rows.nowhere.seen[host] for host in rows.hosts] == [1] * WAITING
+
+
+def let_sweep_come(cluster: Cluster) -> None:
+    """As if those seconds had passed after which what nobody took is sent again."""
+    cluster.change(f"UPDATE servers_servertest SET sent_at = {moment(seconds_ago=60)} WHERE state = 'queued'")
+    cluster.send(SWEEP_TESTS)
+
+
+def asked(
+    cluster: Cluster, path: str, key: str, *, body: bytes | None = None
+) -> tuple[int, str | None, dict[str, str]]:
+    """Status, Retry-After and JSON of what a program is answered."""
+    headers = {"x-api-key": key, "Content-Type": "application/json"}
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(urllib.request.Request(cluster.url + path, body, headers))
+    with raised.value as error:
+        return error.code, error.headers["Retry-After"], json.load(error)
+
+
+@contextmanager
+def pressing(clicks: Clicks, servers: Servers, *, pause: float) -> Iterator[None]:
+    """People press Test while the block runs, and until all were taken."""
+    thread = threading.Thread(target=clicks.press, args=(servers.ids,), kwargs={"pause": pause})
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
