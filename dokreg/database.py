@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
+from django.db.models import CharField, Func
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -67,3 +68,21 @@ def lift_timeouts(**_: Any) -> None:
         with connection.cursor() as cursor:
             for statement in LIFT_TIMEOUTS:
                 cursor.execute(statement)
+
+
+class AsJavaScriptWrites(Func):
+    """A time as text, `2026-01-01T00:00:00.000Z`, cut off at the millisecond: made by the database.
+
+    For lists of a thousand rows and more: to make datetimes of what it answers, and text of these, takes longer than
+    the rest of the list.
+    """
+
+    output_field = CharField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        template = "replace(substr(%(expressions)s || '.000', 1, 23), ' ', 'T') || 'Z'"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        template = """to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
+        return self.as_sql(compiler, connection, template=template, **context)

@@ -14,7 +14,7 @@ from dokreg.database import AWAY, RETRY_SECONDS, is_away
 from dokreg.encryption import SecretUnreadable
 from organisations import procedures
 from organisations.deletion import StillUsed
-from organisations.procedures import Caller, Code, Issue, Procedure, Refusal, missing_permission
+from organisations.procedures import Caller, Code, Issue, Procedure, Refusal, Written, missing_permission
 from servers.testing import place_of
 from servers.watching import TooManyWait
 
@@ -34,6 +34,8 @@ def carry_out(procedure: Procedure, caller: Caller, values: Any, *, as_texts: bo
     taken = validated(procedure.takes, values, as_texts=as_texts)
     try:
         answer = procedure.run(caller, taken)
+        if isinstance(answer, Written):
+            return answer
         return NOTHING if procedure.answers is None else _writer(procedure.name).dump_json(answer, by_alias=True)
     except Refusal:
         raise

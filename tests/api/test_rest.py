@@ -1,5 +1,6 @@
 """REST: methods, paths, bodies, and what is said of each thing that is wrong."""
 
+import datetime as dt
 import json
 import logging
 from typing import Any
@@ -10,6 +11,8 @@ from django.test import Client
 from organisations.models import Organisation, User
 from organisations.procedures import Caller, Schema
 from organisations.procedures import _procedures as declared
+from registries.api import RegistryRecord
+from registries.models import Registry, RegistryTest
 from tests.api.calling import Api, key_of
 from tests.api.documented import IDS
 from tests.registries.rows import make_registry
@@ -33,6 +36,27 @@ def test_a_record_has_the_keys_of_the_wire_first_and_no_secret(
     assert "marked-s3cret" not in json.dumps(answer.value)
     assert not {"password", "token"} & answer.value.keys()
     assert api.get("registry.all").value == [answer.value]
+
+
+@pytest.mark.parametrize(
+    ("microsecond", "written"), [(0, "000"), (999, "000"), (1000, "001"), (500_600, "500"), (999_999, "999")]
+)
+def test_a_list_is_written_as_its_schema_says(
+    api: Api, organisation: Organisation, alice: User, microsecond: int, written: str
+) -> None:
+    """The list is put together without the schema, which the single record goes through."""
+    at = dt.datetime(2026, 2, 3, 4, 5, 59, microsecond, tzinfo=dt.UTC)
+    registry = make_registry(organisation, alice, name='Ü "quoted" \\ \u2028')
+    test = RegistryTest.objects.create(
+        organisation=organisation, registry=registry, url=registry.url, username="robot", state="failed",
+        verdict="denied", finished_at=at,
+    )  # fmt: skip
+    Registry.objects.filter(pk=registry.pk).update(created_at=at, token_expires_at=at, last_test=test)
+    (listed,) = api.get("registry.all").value
+    RegistryRecord.model_validate_json(json.dumps(listed), strict=True)
+    assert listed == api.get("registry.one", registryId=registry.pk).value
+    moment = f"2026-02-03T04:05:59.{written}Z"
+    assert (listed["createdAt"], listed["tokenExpiresAt"], listed["lastTest"]["finishedAt"]) == (moment,) * 3
 
 
 def test_docker_hub_is_an_empty_host_and_no_prefix_is_null(api: Api, organisation: Organisation, alice: User) -> None:
