@@ -8,14 +8,7 @@ from typing import Any
 
 from celery import Celery
 from celery.beat import Scheduler, Service
-from celery.signals import (
-    beat_init,
-    heartbeat_sent,
-    setup_logging,
-    worker_init,
-    worker_ready,
-    worker_shutting_down,
-)
+from celery.signals import beat_init, heartbeat_sent, setup_logging, worker_init, worker_ready
 
 from dokreg.broker import outlive_redis
 
@@ -116,26 +109,6 @@ def _beat(name: str) -> None:
     from dokreg.health import beat
 
     beat(name)
-
-
-@worker_shutting_down.connect
-def _drain(**_: Any) -> None:
-    """It takes nothing new from now on, and ends once what it has in hand is done; or when its time is up."""
-    threading.Thread(target=_leave_when_time_is_up, daemon=True, name="drain").start()
-
-
-def _leave_when_time_is_up() -> None:
-    from django.conf import settings
-    from django.db import DatabaseError
-
-    from servers import runs
-
-    time.sleep(settings.DOKREG_DRAIN_SECONDS)
-    try:
-        log.warning("The time to finish is up; what this worker still had in hand ends as lost: %s.", runs.let_go())
-    except DatabaseError as error:
-        log.warning("What this worker had in hand could not be let go (%s).", type(error).__name__)
-    os._exit(os.EX_TEMPFAIL)  # nothing else ends threads that wait for a network
 
 
 @worker_init.connect

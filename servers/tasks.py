@@ -2,8 +2,10 @@
 
 from celery import shared_task
 
-from servers import runs, testing
+from servers import draining, runs, testing
 from servers.models import ServerTest
+
+__all__ = ["draining"]  # it listens for the end of a worker, which loads this module
 
 
 @shared_task
