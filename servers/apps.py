@@ -11,7 +11,7 @@ class ServersConfig(AppConfig):
         from dokreg.backup import endings
         from dokreg.doctor import checks
         from dokreg.metrics import families
-        from servers import diagnosis, draining, restoring  # noqa: F401 - draining: it listens to Celery's signals
+        from servers import diagnosis, restoring
         from servers.models import Server, SSHKey
         from servers.retention import rules
 

@@ -1,4 +1,4 @@
-"""A worker that is told to end takes nothing new, and ends once what it has in hand is done; or when its time is up."""
+"""A worker that is told to end: it takes nothing new, ends what it has in hand, and leaves when its time is up."""
 
 import logging
 import os
@@ -7,21 +7,21 @@ import time
 from typing import Any
 
 from celery.signals import worker_shutting_down
+from django.conf import settings
+from django.db import DatabaseError
+
+from servers import runs
 
 log = logging.getLogger(__name__)
 
 
 @worker_shutting_down.connect
 def drain(**_: Any) -> None:
+    """Celery itself waits for what runs, however long that takes."""
     threading.Thread(target=_leave_when_time_is_up, daemon=True, name="drain").start()
 
 
 def _leave_when_time_is_up() -> None:
-    from django.conf import settings
-    from django.db import DatabaseError
-
-    from servers import runs
-
     time.sleep(settings.DOKREG_DRAIN_SECONDS)
     try:
         log.warning("The time to finish is up; what this worker still had in hand ends as lost: %s.", runs.let_go())

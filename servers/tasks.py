@@ -6,8 +6,10 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_init
 
-from servers import runs, testing
+from servers import draining, runs, testing
 from servers.models import ServerTest
+
+__all__ = ["draining"]  # it listens for the end of a worker, which loads this module
 
 
 @shared_task

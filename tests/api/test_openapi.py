@@ -87,7 +87,9 @@ def test_each_is_explained(procedure: Procedure) -> None:
 @each
 def test_each_says_how_it_can_fail(procedure: Procedure) -> None:
     responses = operation_of(procedure)["responses"]
-    always = {"200", "400", "401", "404", "429", "500"} | (set() if procedure.is_query else {"403", "413", "415"})
+    always = {"200", "400", "401", "404", "429", "500", "503"} | (
+        set() if procedure.is_query else {"403", "413", "415"}
+    )
     assert set(responses) == always | {str(code.status) for code in procedure.refuses}
     for status, response in responses.items():
         if status == "200":

@@ -5,6 +5,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import psutil
@@ -78,12 +79,17 @@ def test_whoever_asks_while_the_database_is_away_is_told_so(cluster: Cluster) ->
     visitor.sign_in("alice", PASSWORD)
     visitor.get("/acme/settings/ssh-keys/add/")
     key = key_of(cluster)
-    with cluster.postgres_away():
-        shown = visitor.get("/acme/settings/servers/")
-        sent = visitor.post("/acme/settings/ssh-keys/add/", name="typed", source="paste", private_key="typed-secret")
-        called = asked(cluster, "/api/server.all", key)
-        hooked = asked(cluster, "/webhooks/abcdef", key, body=b"{}")
-        assert visitor.get("/healthz").status == 503
+    form = {"name": "typed", "source": "paste", "private_key": "typed-secret"}
+    with cluster.postgres_away(), ThreadPoolExecutor() as threads:  # each waits for a connection before it is told
+        shown_later = threads.submit(visitor.get, "/acme/settings/servers/")
+        sent_later = threads.submit(visitor.post, "/acme/settings/ssh-keys/add/", **form)
+        called_later = threads.submit(asked, cluster, "/api/server.all", key)
+        hooked_later = threads.submit(asked, cluster, "/webhooks/abcdef", key, body=b"{}")
+        well_later = threads.submit(visitor.get, "/healthz")
+        shown, sent, called, hooked = (
+            shown_later.result(), sent_later.result(), called_later.result(), hooked_later.result(),
+        )  # fmt: skip
+        assert well_later.result().status == 503
     for page in (shown, sent):
         assert page.status == 503
         assert int(page.headers["Retry-After"]) > 0
