@@ -160,8 +160,9 @@ class Server(Daemon):
         """Drop everybody who is inside, as a network that fails does; what they started lives on or not."""
         listener = psutil.Process(self.pid)
         for child in listener.children(recursive=True):
-            if child.name() == "sshd":
-                child.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it left by itself
+                if child.name() == "sshd":
+                    child.kill()
 
     @contextlib.contextmanager
     def letting_in(self, public_line: str) -> Iterator[None]:
