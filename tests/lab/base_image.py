@@ -1,8 +1,8 @@
 """An image with Python, made of this machine's own files: it stands in for what cannot be pulled here.
 
 What it holds is what any small image of Python holds: an interpreter with its library, the C libraries that it and
-compiled packages load, a shell, the time zone that counts, and the authorities that TLS trusts. Those who build on it find the packages to install
-in a folder of it, so that nothing is asked of an index.
+compiled packages load, a shell, the time zone that counts, and the authorities that TLS trusts. Those who build on it
+find the packages to install in a folder of it, so that nothing is asked of an index.
 """
 
 import re
