@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint bench screenshots lock clean
+.PHONY: run test lint bench image screenshots lock clean
 
 run: $(VENV)/.installed
 	@exec $(BIN)/python manage.py up
@@ -24,7 +24,12 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m tests.lab.packages
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(SECTIONS)
+
+image: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.lab.packages
+	$(BIN)/python -m tests.lab.wheels
+	$(BIN)/python -m pytest -p no:cacheprovider tests/image
 
 screenshots: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.browser.screenshots

@@ -22,7 +22,9 @@ from tests import prepared
 
 ROOT = Path(__file__).resolve().parents[1]
 # Folders whose tests run in one process, the longest first; what is named nowhere runs in the last.
-GROUPS = (("faults",), ("browser", "dokreg"), ("clients", "servers"), ("api", "applications", "image"))
+GROUPS = (("faults",), ("browser", "dokreg"), ("clients", "servers", "deploy"), ("api", "applications"))
+# Run by `make image`: it builds the image, for which it needs the network.
+APART = {"image"}
 AT_ONCE = 4
 BACKENDS: dict[str, list[str]] = {
     "PostgreSQL and Redis": [sys.executable, "-m", "tests.beside"],
@@ -87,7 +89,7 @@ def _jobs() -> Iterator[Job]:
 
 def groups() -> list[list[str]]:
     """The folders of each process; every folder with tests is in one of them."""
-    found = sorted({path.relative_to(ROOT).parts[1] for path in ROOT.glob("tests/*/test_*.py")})
+    found = sorted({path.relative_to(ROOT).parts[1] for path in ROOT.glob("tests/*/test_*.py")} - APART)
     alone = sorted(path.name for path in ROOT.glob("tests/test_*.py"))
     named = [[name for name in found if name in group] for group in GROUPS]
     rest = [name for name in found if not any(name in group for group in GROUPS)]
