@@ -1,7 +1,7 @@
 """Indexes for what lists, sweeps and dispatchers ask of a large database.
 
-They are made in the ordinary way, which keeps others from writing to the table meanwhile: about a second for a hundred
-thousand rows, while the processes of the new version wait for the migration anyway.
+They are made in the ordinary way, which keeps others from writing to the table meanwhile; the processes of the new
+version wait for the migration anyway, and a backup can only be restored through migrations that are transactions.
 """
 
 from django.conf import settings

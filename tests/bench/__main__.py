@@ -15,6 +15,7 @@ from tests.bench import (
     first_page,
     fleet,
     listing,
+    load,
     logins,
     picture,
     production,
@@ -28,6 +29,7 @@ from tests.running import ROOT
 SECTIONS = {
     "tests": single.figures,
     "list": listing.figures,
+    "load": load.figures,
     "fleet": fleet.figures,
     "refreshes": refreshes.figures,
     "logins": logins.figures,
