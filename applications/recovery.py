@@ -8,9 +8,12 @@ from, all of its containers go.
 """
 
 import contextlib
+import datetime as dt
 import logging
 import time
 from collections.abc import Callable
+
+from django.utils import timezone
 
 from applications import containers
 from applications.containers import Container
@@ -25,6 +28,10 @@ log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 PAUSES = (0.0, 2.0, 5.0)  # seconds before each try of the worker that failed; after that the sweep has it
 DEADLINE = 60.0
+STOPPING = frozenset({"start", "switch"})  # the rungs during which the old ones may be asked to end
+STOP_MARGIN = 2
+LONGEST_WATCH = 45.0  # less than the deadline
+LOOK_EVERY = 0.5
 
 
 def put_back(deployment: Deployment, *, say: Say) -> bool:
@@ -83,11 +90,39 @@ def restore(daemon: Engine, deployment: Deployment, *, say: Say) -> None:
         containers.stop(daemon, one.id, seconds=0)  # it may have the ports of the others
     for one in there:
         if before[one.id] and not one.is_running:
-            containers.start(daemon, one.id)
-            say(f"Started container {one.id[:12]} again, which ran before")
+            _start_again(daemon, one, say=say)
     for one in new:
         containers.remove(daemon, one.id)
         say(f"Removed container {one.id[:12]}, which did not take over")
+    for one in there:
+        if before[one.id] and one.is_running:
+            _outlast_stop(daemon, deployment, one, say=say)
+
+
+def _start_again(daemon: Engine, one: Container, *, say: Say) -> None:
+    containers.start(daemon, one.id)
+    say(f"Started container {one.id[:12]} again, which ran before")
+
+
+def _outlast_stop(daemon: Engine, deployment: Deployment, one: Container, *, say: Say) -> None:
+    """A worker that died may have asked for this container to be stopped, and Docker goes on with that without it.
+
+    So what still runs may end at any moment, until the time is over that it has to end by itself.
+    """
+    rung = deployment.failing_rung
+    if deployment.finished_at is None or rung is None or rung["name"] not in STOPPING:
+        return
+    patience = dt.timedelta(seconds=deployment.application.stop_seconds + STOP_MARGIN)
+    left = (deployment.finished_at + patience - timezone.now()).total_seconds()
+    end = time.monotonic() + min(left, LONGEST_WATCH)
+    while time.monotonic() < end:
+        found = containers.inspect(daemon, one.id)
+        if found is None:
+            return
+        if not found["State"]["Running"]:
+            _start_again(daemon, one, say=say)
+            return
+        time.sleep(LOOK_EVERY)
 
 
 def _let_take_over(daemon: Engine, deployment: Deployment, new: Container, *, say: Say) -> None:

@@ -1,7 +1,9 @@
 """What a deployment that did not come to its end left on a server is put right, now or later."""
 
 import datetime as dt
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from applications import container, containers, journal, recovery, sweeping, tas
 from applications.models import Application, Deployment
 from organisations.models import Organisation, User
 from registries.models import Registry, TokenRefresh
-from servers import docker, engine, ssh
+from servers import docker, engine, ladder, ssh
 from servers.models import Server
 from tests.applications.rows import deployed, make_application, ran
 from tests.lab import sshd
@@ -89,6 +91,27 @@ def test_the_old_one_runs_again_and_the_new_one_goes(application: Application, e
     assert answer_of(port) == "old"
     assert put_back(deployment)  # twice does no harm
     assert containers_on(engine_one) == {"web": "running"}
+
+
+def test_a_stop_that_goes_on_without_the_worker_is_outlasted(
+    application: Application, engine_one: Engine, port: int
+) -> None:
+    """Docker was asked to stop the old one, which is deaf to that, and the worker died: it still runs for a moment."""
+    application.stop_seconds = 3
+    application.save()
+    assert application.serving
+    deployment = lost(application, replaces=[{"id": application.serving.container_id, "ran": True}])
+    deployment.rungs = [ladder.new_rung("start", "Start") | {"state": "failed"}]
+    with ThreadPoolExecutor() as threads:
+        stopping = threads.submit(engine_one.docker, "stop", "--time=3", "web")
+        time.sleep(0.5)
+        assert containers_on(engine_one) == {"web": "running"}
+        assert recovery.put_back(deployment, say=lambda _line: None) is False  # a lost row is not this worker's
+        with engine.connect(docker.host_of(application.server), deadline=30) as daemon:
+            recovery.restore(daemon, deployment, say=lambda _line: None)
+        stopping.result()
+    assert containers_on(engine_one) == {"web": "running"}
+    assert answer_of(port) == "old"
 
 
 def test_what_was_stopped_before_stays_stopped(application: Application, engine_one: Engine) -> None:

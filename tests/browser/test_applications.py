@@ -115,8 +115,9 @@ def test_from_the_form_to_a_container_that_answers(
     expect(page.get_by_text("GREETING", exact=True)).to_be_visible()
 
     page.get_by_role("button", name="Deploy").click()
-    page.evaluate(LISTEN)
     log = page.locator("#log")
+    expect(log).to_be_visible()
+    page.evaluate(LISTEN)
     expect(log).to_contain_text("The new container is running")
     assert page.locator("#live .ladder-head .badge").get_attribute("data-state") == "running"  # it grows meanwhile
     expect(page.locator("#live .ladder-head .badge")).to_have_attribute("data-state", "succeeded")
