@@ -319,7 +319,7 @@ def look(client: Client, application: Application) -> str:
     assert found, answer
     looking.run(ContainerLook.objects.order_by("-created_at")[0].pk)
     card = text_of(client, found[1], headers=HTMX)
-    assert 'hx-trigger="load"' not in card
+    assert 'hx-trigger="load, again"' not in card
     return card
 
 

@@ -21,6 +21,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 from pytest_django import Settings
 
+from dokreg import retention
 from organisations import messenger, notifying, sending, tasks
 from organisations.models import AuditEntry, Organisation, User
 from organisations.notification_models import Delivery, Notice, NotificationChannel
@@ -410,7 +411,7 @@ def test_notices_are_kept_for_ninety_days(organisation: Organisation, channel: N
     old = tell(organisation).notice
     Notice.objects.filter(pk=old.pk).update(created_at=ago(91 * 24 * 3600))
     young = tell(organisation).notice
-    notifying.sweep()
+    retention.prune()
     assert list(Notice.objects.all()) == [young]
 
 

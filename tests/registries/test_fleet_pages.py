@@ -309,14 +309,14 @@ def test_the_page_says_how_far_it_is_and_asks_again_by_itself(client: Client, ba
     assert '<progress aria-labelledby="how-far" max="12" value="10">' in page
     for words in ("<strong>4</strong> passed", "<strong>6</strong> failed", "<strong>2</strong> waiting"):
         assert words in page
-    assert 'hx-trigger="load"' in page
+    assert 'hx-trigger="load, again"' in page
     assert 'http-equiv="refresh"' in page
 
 
 def test_the_page_of_what_is_over_asks_no_more(client: Client, batch: Batch) -> None:
     page = page_of(client, over(batch).get_absolute_url())
     assert "All tests are over" in page
-    assert 'hx-trigger="load"' not in page
+    assert 'hx-trigger="load, again"' not in page
     assert 'http-equiv="refresh"' not in page
     assert "Cancel the rest" not in page
 

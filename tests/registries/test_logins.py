@@ -20,6 +20,7 @@ from registries import credentials, login_sync, logins, saving, tokens
 from registries.models import Alarm, Login, Registry, TokenRefresh
 from servers import docker_config, ssh, stages, turns, verdicts
 from servers.models import ConfigTurn, Server
+from tests import beside, prepared
 from tests.lab import sshd
 from tests.lab.aws import Aws
 from tests.lab.daemons import wait_until
@@ -881,8 +882,11 @@ class Elsewhere:
 
     def __init__(self, data: Path, server: sshd.Server, hosts: list[str]) -> None:
         mine = {"DOKREG_DATA": str(data), "DOKREG_ALLOW_LOOPBACK": "true"}
+        if beside.is_there():
+            mine |= beside.variables(beside.new_database(), beside.new_broker())
+        else:
+            prepared.copy_to(data)
         self._environment = os.environ | mine | {"DJANGO_SETTINGS_MODULE": "dokreg.settings"}
-        self._answer("from django.core.management import call_command; call_command('migrate', verbosity=0)")
         names = ("host", "port", "user", "host_key", "private_key", "public_key")
         facts = {name: getattr(server, name) for name in names}
         self.server_id = self._answer(CHOOSE, json.dumps({"server": facts, "hosts": hosts, "account": ALICE}))
