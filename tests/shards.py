@@ -22,7 +22,7 @@ from tests import prepared
 
 ROOT = Path(__file__).resolve().parents[1]
 # Folders whose tests run in one process, the longest first; what is named nowhere runs in the last.
-GROUPS = (("faults",), ("browser", "dokreg"), ("clients", "servers", "deploy"), ("api", "applications"))
+GROUPS = (("faults",), ("dokreg",), ("api", "applications"), ("browser",), ("clients", "servers", "deploy"))
 # Run by `make image`: it builds the image, for which it needs the network.
 APART = {"image"}
 AT_ONCE = 4

@@ -25,6 +25,9 @@ ALLOWED = {
 }
 
 
+pytestmark = pytest.mark.once  # it has a PostgreSQL of its own
+
+
 @pytest.fixture(scope="module")
 def asked(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `tests.plans` prints."""

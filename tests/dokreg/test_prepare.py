@@ -15,6 +15,8 @@ from tests.lab.daemons import wait_until
 from tests.lab.postgres import Postgres
 from tests.running import ROOT
 
+pytestmark = pytest.mark.once  # each of these has a database of its own, of either kind
+
 AT_ONCE = 4
 KEYS = {"DOKREG_SECRET_KEY": new_key(), "DOKREG_FERNET_KEYS": new_key()}
 
