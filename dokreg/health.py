@@ -51,13 +51,13 @@ WORKER = Heart(
     "worker",
     "worker ",
     "No worker has been seen {when}: tests, logins and refreshes of tokens wait.",
-    "celery -A dokreg worker",
+    "python -m dokreg.start worker",
 )
 BEAT = Heart(
     "beat",
     "beat",
     "Beat has not been seen {when}: tokens are not refreshed, and what broke off is not taken up again.",
-    "celery -A dokreg beat",
+    "python -m dokreg.start beat",
 )
 
 

@@ -80,7 +80,7 @@ def look_at_the_workers() -> Iterator[Finding]:
         yield Finding(worker, "no answer", WARNING, why, "If it stays so, start it again.")
     if not queues and not alive:
         why = "Tests, logins and refreshes of tokens wait."
-        yield Finding("Workers", "none answers", ERROR, why, f"Start one: {health.WORKER.start} --queues default,ssh")
+        yield Finding("Workers", "none answers", ERROR, why, f"Start one: {health.WORKER.start}")
         return
     fetched_by_any = {queue["name"] for found in queues.values() for queue in found}
     for queue in QUEUES:

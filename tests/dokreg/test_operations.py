@@ -181,7 +181,7 @@ def test_the_doctor_says_what_is_wrong_and_what_to_do(dokreg: Running) -> None:
     assert report["state"] == "error"
     (missing,) = named["Workers"]
     assert (missing["fact"], missing["state"]) == ("none answers", "error")
-    assert "celery -A dokreg worker --queues default,ssh" in missing["fix"]
+    assert "python -m dokreg.start worker" in missing["fix"]
     assert named["Beat"][0]["state"] == "error"
 
 
