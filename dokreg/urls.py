@@ -6,6 +6,7 @@ from django.urls import include, path, re_path
 from applications.views.webhook_in import webhook_in
 from dokreg import views
 
+handler400 = "dokreg.views.not_understood"
 handler500 = "dokreg.views.broken"
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),

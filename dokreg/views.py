@@ -11,8 +11,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_safe
+from django.views.defaults import bad_request
 
 from dokreg import database, health, logs
+from dokreg.http import API
 
 
 @login_not_required
@@ -73,6 +75,16 @@ def doctor(request: HttpRequest) -> HttpResponse:
     from dokreg.doctor.examining import examine
 
     return render(request, "doctor.html", {"report": examine(everything=False), "section": "doctor"})
+
+
+def not_understood(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """For a request that no view got to see: programs get JSON here too."""
+    called = API.match(request.path_info)
+    if not called:
+        return bad_request(request, exception)
+    from dokreg.api.views import not_understood
+
+    return not_understood(request.path_info[called.end() :], exception)
 
 
 def broken(request: HttpRequest) -> HttpResponse:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from dokreg.api.views import OTHER_HOST
 from organisations.models import Organisation, User
 from organisations.procedures import Caller, Schema
 from organisations.procedures import _procedures as declared
@@ -92,6 +93,17 @@ def test_a_path_with_a_line_break_in_it_is_unknown(api: Api) -> None:
 def test_a_query_with_too_many_fields_is_refused(api: Api) -> None:
     answer = api.get("registry.all", **{f"field{number}": "1" for number in range(1001)})
     assert (answer.status, answer.message) == (400, "The query string has too many fields.")
+
+
+@pytest.mark.parametrize("host", ["", "other.example", "a b"])
+def test_a_host_that_dokreg_does_not_have_is_said_as_json(api: Api, host: str) -> None:
+    api.client.defaults["HTTP_HOST"] = host
+    over_rest, over_trpc = api.get("registry.all"), api.query("registry.all")
+    for answer, error in ((over_rest, over_rest.value), (over_trpc, over_trpc.value)):
+        assert (answer.status, answer.headers["Content-Type"]) == (400, "application/json")
+        assert error["message"] == OTHER_HOST
+    page = api.client.get("/nowhere/")
+    assert (page.status_code, page.headers["Content-Type"]) == (400, "text/html; charset=utf-8")
 
 
 def test_a_path_is_never_redirected(api: Api) -> None:
