@@ -177,8 +177,8 @@ def _next_due(room: int) -> list[Registry]:
     So a cloud that hangs takes no places from the others, and what has failed once is not forgotten behind them. Where
     there is one place in all, what did not fail goes first.
     """
-    failing = list(_failing().select_related("organisation")[:room])
-    healthy = list(_healthy().select_related("organisation")[:room])
+    failing = list(_free(_failing()).select_related("organisation")[:room])
+    healthy = list(_free(_healthy()).select_related("organisation")[:room])
     has_its_place = TokenRefresh.objects.filter(state__in=ACTIVE, registry__refresh_failures__gt=0).exists()
     if healthy and (has_its_place or settings.DOKREG_REFRESHES_AT_ONCE == 1):
         return healthy
@@ -191,6 +191,11 @@ def _healthy() -> Any:
 
 def _failing() -> Any:
     return _due().filter(refresh_failures__gt=0)
+
+
+def _free(registries: Any) -> Any:
+    """Of them those that nobody else has in hand just now; they stay so until the transaction ends."""
+    return registries.select_for_update(of=("self",), no_key=True, skip_locked=True)
 
 
 @functools.cache
@@ -231,8 +236,7 @@ def _run(refresh: TokenRefresh, *, may_go_on: bool = False) -> TokenRefresh | No
 
 def _begin_next() -> TokenRefresh | None:
     """A refresh of what has been due for the longest, in this worker's hand at once."""
-    free = {"of": ("self",), "skip_locked": True}
-    registry = _healthy().select_for_update(**free).first() or _failing().select_for_update(**free).first()
+    registry = _free(_healthy()).first() or _free(_failing()).first()
     return _new_row(registry, reason=TokenRefresh.Reason.DUE, **runs.claimed()) if registry else None
 
 

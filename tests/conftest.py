@@ -24,10 +24,11 @@ pytest_plugins = [
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Beside a PostgreSQL run those alone for which the database could matter; the others ran with SQLite."""
-    if not beside.is_there():
-        return
-    left_out = [item for item in items if item.get_closest_marker("once") or not _meets_a_database(item)]
+    """Beside a PostgreSQL run those alone for which the database could matter; the others run with SQLite."""
+    if beside.is_there():
+        left_out = [item for item in items if item.get_closest_marker("once") or not _meets_a_database(item)]
+    else:
+        left_out = [item for item in items if item.get_closest_marker("row_locks")]
     config.hook.pytest_deselected(items=left_out)
     kept = set(items).difference(left_out)
     items[:] = [item for item in items if item in kept]
