@@ -22,7 +22,7 @@ COPY . ./
 RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash . \
  && DOKREG_DATA=/tmp/build DOKREG_STATIC_ROOT=/opt/dokreg/collected .venv/bin/python manage.py prepare --static \
  && rm -r /tmp/build \
- && chmod -R a+rX . \
+ && find . -path ./.venv -prune -o -exec chmod a+rX {} + \
  && mkdir -m 700 /data
 
 FROM $BASE
@@ -31,10 +31,13 @@ ENV PATH=/opt/dokreg/.venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     MALLOC_ARENA_MAX=2 \
     HOME=/tmp \
+    LOGNAME=dokreg \
     DOKREG_BIND=0.0.0.0:8000 \
     DOKREG_DATA=/data \
     DOKREG_STATIC_ROOT=/opt/dokreg/collected \
     DOKREG_LOCAL_DOCKER=false
+# A name for the number: libraries ask what it is. Those who choose another number have LOGNAME.
+RUN echo "dokreg:x:10001:10001::/tmp:/bin/false" >> /etc/passwd && echo "dokreg:x:10001:" >> /etc/group
 WORKDIR /opt/dokreg
 COPY --from=build --chown=10001:10001 /data /data
 COPY --from=build /opt/dokreg /opt/dokreg

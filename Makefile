@@ -11,6 +11,7 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.lab.packages
+	$(BIN)/python -m tests.lab.wheels
 	$(MAKE) --no-print-directory lint $(VENV)/.installed-clients
 	$(BIN)/python -m tests.shards
 

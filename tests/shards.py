@@ -22,9 +22,7 @@ from tests import prepared
 
 ROOT = Path(__file__).resolve().parents[1]
 # Folders whose tests run in one process, the longest first; what is named nowhere runs in the last.
-GROUPS = (("faults",), ("dokreg",), ("api", "applications"), ("browser",), ("clients", "servers", "deploy"))
-# Run by `make image`: it builds the image, for which it needs the network.
-APART = {"image"}
+GROUPS = (("faults",), ("dokreg",), ("api", "applications"), ("browser",), ("clients", "servers", "deploy", "image"))
 AT_ONCE = 4
 BACKENDS: dict[str, list[str]] = {
     "PostgreSQL and Redis": [sys.executable, "-m", "tests.beside"],
@@ -89,7 +87,7 @@ def _jobs() -> Iterator[Job]:
 
 def groups() -> list[list[str]]:
     """The folders of each process; every folder with tests is in one of them."""
-    found = sorted({path.relative_to(ROOT).parts[1] for path in ROOT.glob("tests/*/test_*.py")} - APART)
+    found = sorted({path.relative_to(ROOT).parts[1] for path in ROOT.glob("tests/*/test_*.py")})
     alone = sorted(path.name for path in ROOT.glob("tests/test_*.py"))
     named = [[name for name in found if name in group] for group in GROUPS]
     rest = [name for name in found if not any(name in group for group in GROUPS)]

@@ -43,6 +43,7 @@ class Composed:
         self.folder = folder
         self.engine = engine
         self.image = image
+        self._containers: dict[str, str] = {}
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         secrets = make_secrets(folder)
@@ -90,7 +91,10 @@ class Composed:
         return self.engine.docker("exec", self.container(service), *command, check=False)
 
     def container(self, service: str) -> str:
-        return self("ps", "--quiet", service).strip()
+        """Its id, which stays while it is stopped and started again."""
+        if service not in self._containers:
+            self._containers[service] = self("ps", "--all", "--quiet", service).strip()
+        return self._containers[service]
 
     def inspect(self, container: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = json.loads(self.engine.docker("inspect", container).stdout)

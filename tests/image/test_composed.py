@@ -18,6 +18,7 @@ from tests.lab.fixtures import ALICE
 from tests.lab.registry import BasicRegistry
 from tests.lab.sshd import Server
 
+pytestmark = pytest.mark.once  # it has a PostgreSQL and a Redis of its own
 MEGABYTE = 1000 * 1000
 MOST_MEGABYTES = 250  # what dokreg adds to its base
 USER = "10001"
@@ -76,6 +77,13 @@ def test_it_runs_as_a_user_who_can_write_nothing(dokreg: Composed, service: str)
     assert (status["NoNewPrivs"], int(status["CapBnd"], 16), int(status["CapEff"], 16)) == ("1", 0, 0)
 
 
+def test_it_knows_who_it_is_under_another_number(image: tuple[Engine, str]) -> None:
+    engine, name = image
+    ask = "import getpass; print(getpass.getuser())"
+    asked = engine.docker("run", "--rm", "--network=none", "--user=20000:20000", name, "python", "-c", ask)
+    assert asked.stdout.strip() == "dokreg"
+
+
 def test_no_secret_can_be_seen_from_outside(dokreg: Composed, image: tuple[Engine, str]) -> None:
     engine, name = image
     seen = json.dumps([dokreg.inspect(dokreg.container(service)) for service in OWN])
@@ -90,7 +98,7 @@ def test_docker_finds_it_healthy(dokreg: Composed, service: str) -> None:
     wait_until(lambda: dokreg.health(service) == "healthy", f"{service} to be healthy", seconds=120)
 
 
-def test_a_new_link_can_be_had_while_there_is_nobody(dokreg: Composed, page: Page) -> None:
+def test_there_is_no_link_once_somebody_is_there(dokreg: Composed, page: Page) -> None:
     refused = dokreg.run("web", "python", "manage.py", "setup_link")
     assert "dokreg is set up already" in refused.stderr
 
