@@ -55,8 +55,7 @@ def log_in(job: Job, reference: Reference) -> DockerLogin | None:
         except tokens.TokenMissing as error:
             job.ladder.failed("token", error.verdict, words=error.words)
             return None
-        job.ladder.passed("token")
-        job.ladder.start(job.ladder.current)
+        job.ladder.passed("token", goes_on=True)
     else:
         login = tokens.docker_login(registry)
     _refuse_other_host(reference, login.registry)  # it was read anew if a token was minted

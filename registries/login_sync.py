@@ -89,8 +89,7 @@ def _climb_in(login: Login, registry: Registry, ladder: Ladder, end: float) -> N
         ladder.failed("token", error.verdict, words=error.words)
         return
     ladder.hide(what.password)
-    ladder.passed("token")
-    ladder.start(ladder.place)
+    ladder.passed("token", goes_on=True)
     _take_place(login, what)
     climber = _Climber(ladder, docker.host_of(login.server, end=end), registry, what)
     docker_config.keep_login(
@@ -210,9 +209,7 @@ def _is_anothers_place(login: Login) -> bool:
 def _climb_out(login: Login, ladder: Ladder, end: float) -> None:
     def take(stage: Stage) -> None:
         name = ladder.place if stage.name == "shell" else stage.name
-        ladder.passed(name, milliseconds=stage.milliseconds)
-        if not ladder.is_over:
-            ladder.start(ladder.current)
+        ladder.passed(name, milliseconds=stage.milliseconds, goes_on=True)
 
     host = docker.host_of(login.server, end=end)
     docker_config.remove_login(host, registry=login.url, folder=login.folder, on_stage=take)
@@ -267,9 +264,7 @@ class _Climber:
         if stage.name == "login" and stage.status != 0:
             self._refused(stage)
         elif stage.name in {"config", "login", "kept"}:
-            self.ladder.passed(stage.name, milliseconds=stage.milliseconds)
-        if not self.ladder.is_over:
-            self.ladder.start(self.ladder.current)
+            self.ladder.passed(stage.name, milliseconds=stage.milliseconds, goes_on=True)
 
     def _refused(self, stage: Stage) -> None:
         words = verdicts.clean_output(self.ladder.scrubbed(stage.output))

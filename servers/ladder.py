@@ -37,12 +37,19 @@ class Ladder:
 
     def start(self, name: str) -> None:
         """The rung is being climbed from now on."""
-        self._since = time.monotonic()
-        self._change(name, state="running")
+        self._begin(name)
+        self._save(self.rungs)
 
-    def passed(self, name: str, *, fact: str = "", milliseconds: int | None = None) -> None:
-        """The rung holds; `fact` is what was learned, such as a version."""
-        self._change(name, state="passed", fact=self._fact(fact), milliseconds=self._elapsed(milliseconds))
+    def passed(self, name: str, *, fact: str = "", milliseconds: int | None = None, goes_on: bool = False) -> None:
+        """The rung holds; `fact` is what was learned, such as a version.
+
+        With `goes_on` the next one, if there is one, is being climbed from now on: one save for both.
+        """
+        took = self._elapsed(milliseconds)
+        self._rung(name).update(state="passed", fact=self._fact(fact), milliseconds=took)
+        if goes_on and not self.is_over:
+            self._begin(self.current)
+        self._save(self.rungs)
 
     def note(self, name: str, *, fact: str) -> None:
         """Something learned later about a rung; shown with the next change."""
@@ -96,7 +103,7 @@ class Ladder:
     @property
     def is_over(self) -> bool:
         """Whether every rung is decided."""
-        return all(rung["state"] not in {"running", "waiting"} for rung in self.rungs)
+        return is_over(self.rungs)
 
     @property
     def current(self) -> str:
@@ -115,6 +122,10 @@ class Ladder:
 
     def _fact(self, fact: str) -> str:
         return self.scrubbed(fact)[:MAX_FACT]
+
+    def _begin(self, name: str) -> None:
+        self._since = time.monotonic()
+        self._rung(name)["state"] = "running"
 
     def _change(self, name: str, **changes: Any) -> None:
         self._rung(name).update(changes)
@@ -143,6 +154,11 @@ def without_secrets(verdict: Verdict, secrets: Iterable[str]) -> Verdict:
     """A verdict whose sentences may be stored and have no secret, whoever was quoted in them."""
     long = [secret for secret in secrets if len(secret.strip()) >= RECOGNISED_IN_SENTENCES]
     return dataclasses.replace(verdict, cause=clean(verdict.cause, long), fix=clean(verdict.fix, long))
+
+
+def is_over(rungs: list[Rung]) -> bool:
+    """Whether every rung is decided."""
+    return all(rung["state"] not in {"running", "waiting"} for rung in rungs)
 
 
 def new_rung(name: str, label: str) -> Rung:

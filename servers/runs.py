@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError
 from dokreg.database import give_back, patiently
 from dokreg.ids import new_id
 from servers import processes, verdicts
-from servers.ladder import Rung, new_rung
+from servers.ladder import Rung, is_over, new_rung
 from servers.models import ConfigTurn, Run, Server
 from servers.stages import TEST_DEADLINE
 from servers.verdicts import Verdict
@@ -38,12 +38,15 @@ def send(task: "Task[Any, Any]", run: Run) -> None:
 
 
 def claim(model: type[AnyRun], run_id: str) -> AnyRun | None:
-    """The run, if this worker is the one that may run it: the conditional UPDATE must change exactly one row."""
+    """The run, if this worker is the one that may run it: the conditional UPDATE must change exactly one row.
+
+    No page is told of it: they are with the first rung, which begins at once.
+    """
     columns = claimed()
     rows = model._default_manager.filter(pk=run_id)
 
     def take() -> AnyRun | None:
-        rows.filter(state=Run.State.QUEUED).update(**columns, revision=F("revision") + 1)
+        rows.filter(state=Run.State.QUEUED).update(**columns)
         return rows.filter(claim=columns["claim"], state=Run.State.RUNNING).first()
 
     return patiently(take)
@@ -71,9 +74,10 @@ def claimed() -> dict[str, Any]:
 
 
 def save_rungs(run: Run, rungs: list[Rung]) -> None:
-    """Write the ladder as it stands, if the run is still this worker's."""
+    """Write the ladder as it stands, if the run is still this worker's; one that is decided is written with the end."""
     run.rungs = rungs
-    write(run, rungs=rungs)
+    if not is_over(rungs):
+        write(run, rungs=rungs)
 
 
 def write(run: Run, **columns: Any) -> bool:

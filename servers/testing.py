@@ -114,9 +114,7 @@ class _Climber:
         if self.ladder.has_failed:
             return
         climb_to_daemon(self.ladder, stage, server=self.server, user=self.user)
-        if stage.name == "daemon" and stage.status == 0:
-            self.ladder.start("disk")
-        elif stage.name == "disk":
+        if stage.name == "disk":
             self._disk(stage)
 
     def _disk(self, stage: Stage) -> None:
@@ -133,17 +131,18 @@ class _Climber:
 
 
 def climb_to_daemon(ladder: Ladder, stage: Stage, *, server: str, user: str) -> None:
-    """The rungs that every test shares: SSH holds once the shell answers, then the CLI, then the daemon."""
+    """The rungs that every test shares: SSH holds once the shell answers, then the CLI, then the daemon.
+
+    After each that holds the next one is begun, whatever comes after the daemon.
+    """
     output = ladder.scrubbed(stage.output)
     if stage.name == "shell":
-        ladder.passed(ladder.place, milliseconds=stage.milliseconds)
-        ladder.start("cli")
+        ladder.passed(ladder.place, milliseconds=stage.milliseconds, goes_on=True)
     elif stage.name == "cli":
         if stage.status != 0:
             ladder.failed("cli", verdicts.of_cli(output, stage.status, server=server), words=output)
             return
-        ladder.passed("cli", milliseconds=stage.milliseconds)
-        ladder.start("daemon")
+        ladder.passed("cli", milliseconds=stage.milliseconds, goes_on=True)
     elif stage.name == "daemon":
         cli, daemon = docker.versions(output)
         ladder.note("cli", fact=cli)
@@ -151,7 +150,7 @@ def climb_to_daemon(ladder: Ladder, stage: Stage, *, server: str, user: str) -> 
             verdict = verdicts.of_daemon(output, stage.status, server=server, user=user)
             ladder.failed("daemon", verdict, words=docker.without_answer(output))
             return
-        ladder.passed("daemon", fact=daemon)
+        ladder.passed("daemon", fact=daemon, goes_on=True)
 
 
 def _nothing(_rungs: object) -> None:

@@ -13,7 +13,6 @@ from dokreg.database import give_back
 from servers.models import Run
 
 AnyRun = TypeVar("AnyRun", bound=Run)
-LOOK_EVERY_SECONDS = 0.05
 # Of those who wait until a run is over, in one process: the web server has more threads than that (dokreg.up).
 MOST_WAITING = 40
 MOST_OF_ONE = 24  # of one organisation, so that the others find a place as well
@@ -30,9 +29,7 @@ def wait_for_change(run: AnyRun, seen: int, seconds: float, *, also: Sequence[st
     and opens no transaction: the worker must be able to write.
     """
     moved = type(run)._default_manager.filter(pk=run.pk).exclude(revision=seen)
-    end = time.monotonic() + seconds
-    while run.is_running and not moved.exists() and time.monotonic() < end:
-        _pause(LOOK_EVERY_SECONDS)
+    wait_until(lambda: not run.is_running or moved.exists(), seconds=seconds)
     with contextlib.suppress(ObjectDoesNotExist):  # deleted meanwhile: the next request finds out
         run.refresh_from_db(fields=(*NEWS, *also))
     return run

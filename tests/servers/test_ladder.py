@@ -29,6 +29,20 @@ def test_what_stands_above_a_failure_is_not_reached() -> None:
     assert made.is_over
 
 
+def test_the_next_rung_is_begun_in_the_same_breath() -> None:
+    saved: list[str] = []
+    made = Ladder(STEPS, save=lambda rungs: saved.append(" ".join(rung["state"] for rung in rungs)))
+    made.start("ssh")
+    for name, _label in STEPS:
+        made.passed(name, goes_on=True)
+    assert saved == [
+        "running waiting waiting",
+        "passed running waiting",
+        "passed passed running",
+        "passed passed passed",
+    ]
+
+
 def test_a_rung_below_stays_green() -> None:
     made = ladder()
     made.passed("ssh")

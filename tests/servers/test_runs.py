@@ -114,10 +114,18 @@ def test_rungs_are_written_as_often_as_somebody_looks(every: float, written: str
     claimed = runs.claim(RegistryTest, make().pk)
     assert claimed is not None
     save = runs.saver(claimed, every=every)
-    save([new_rung("ssh", "SSH") | {"state": "passed"}])
-    assert RegistryTest.objects.get().rungs[0]["state"] == written
+    rungs = [new_rung("ssh", "SSH") | {"state": "passed"}, new_rung("cli", "Docker CLI")]
+    save(rungs)
+    assert states() == [written, "waiting"]
+    rungs[1]["state"] = "passed"
+    save(rungs)
+    assert states() == [written, "waiting"]  # the end comes at once, and writes them
     runs.finish(claimed, None, failed=False)
-    assert RegistryTest.objects.get().rungs[0]["state"] == "passed"
+    assert states() == ["passed", "passed"]
+
+
+def states() -> list[str]:
+    return [rung["state"] for rung in RegistryTest.objects.get().rungs]
 
 
 def test_what_nobody_took_is_sent_again_once_in_a_while() -> None:
