@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import psutil
 import pytest
@@ -16,6 +16,7 @@ from dokreg.database import AWAY
 from tests.browser.chromium import chromium, new_page
 from tests.faults.cluster import Clicks, Cluster, Count, NoSsh, Servers
 from tests.lab.postgres import Postgres
+from tests.lab.redis import Redis
 from tests.owner import PASSWORD
 from tests.program import Program, key_of
 from tests.running import moment
@@ -42,6 +43,34 @@ def test_redis_that_is_restarted_loses_no_click(cluster: Cluster, nowhere: NoSsh
     servers.wait_until_over()
     assert clicks.turned_away == 0
     assert servers.count() == Count(asked=60, done=60, lost=0, doubled=0)
+
+
+def full(redis: Redis) -> AbstractContextManager[None]:
+    """No room for anything more, and nothing in it may go."""
+    return redis.full()
+
+
+def frozen(redis: Redis) -> AbstractContextManager[None]:
+    """Connections stay open, and nothing is answered."""
+    return redis.paused()
+
+
+@pytest.mark.parametrize("trouble", [full, frozen])
+def test_a_redis_that_takes_nothing_loses_no_click(
+    cluster: Cluster, nowhere: NoSsh, trouble: Callable[[Redis], AbstractContextManager[None]]
+) -> None:
+    servers = Servers(cluster, nowhere, f"REDIS{trouble.__name__}", 40)
+    clicks = Clicks(cluster)
+    with pressing(clicks, servers, pause=0.2):
+        cluster.until(lambda: servers.states().total() >= 10, "some clicks")
+        with trouble(cluster.redis):
+            taken = servers.states().total()
+            cluster.until(lambda: servers.states().total() >= taken + 6, "clicks while it takes nothing")
+    cluster.wait_for_workers()
+    let_sweep_come(cluster)
+    servers.wait_until_over()
+    assert clicks.turned_away == 0
+    assert servers.count() == Count(asked=40, done=40, lost=0, doubled=0)
 
 
 def crash(postgres: Postgres) -> None:

@@ -1,6 +1,7 @@
 """Redis, as an installation with several workers has it: on a port of the loopback interface."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import redis
@@ -43,6 +44,16 @@ class Redis(Daemon):
         }
         options = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
         return [str(find("redis-server")), *options]
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Refuses whatever would need memory, as one does that was given less than it holds."""
+        with self.client() as client:
+            client.config_set("maxmemory", 1)
+            try:
+                yield
+            finally:
+                client.config_set("maxmemory", 0)
 
     def is_ready(self) -> bool:
         try:
