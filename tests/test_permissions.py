@@ -17,61 +17,54 @@ def test_every_url_is_in_the_table() -> None:
 
 
 @each_owned
-def test_who_is_not_signed_in_is_led_to_the_sign_in(row: Row, client: Client, things: Things) -> None:
+def test_each_gets_what_the_table_says(
+    row: Row, client: Client, bob: User, charlie: User, client_of: ClientOf, things: Things
+) -> None:
+    """One after the other, since to be refused changes nothing; who may comes last."""
+    check_led_to_the_sign_in(row, client, things)
+    check_stranger(row, charlie, client_of, things)
+    check_refused(row, bob, client_of, things)
+    check_allowed(row, bob, client_of, things)
+
+
+def check_led_to_the_sign_in(row: Row, client: Client, things: Things) -> None:
     answer = client.generic(row.method, row.address(things))
-    assert answer.status_code == 302
+    assert answer.status_code == 302, "who is not signed in"
     assert answer["Location"].startswith("/sign-in/?next=")
 
 
-@each_owned
-def test_a_stranger_finds_nothing(row: Row, charlie: User, client_of: ClientOf, things: Things) -> None:
-    assert row.ask(client_of(charlie), things) == 404
-
-
-@each_owned
-def test_a_superuser_who_is_no_member_is_a_stranger(
-    row: Row, charlie: User, client_of: ClientOf, things: Things
-) -> None:
+def check_stranger(row: Row, charlie: User, client_of: ClientOf, things: Things) -> None:
+    """Who owns another organisation finds nothing, even as a superuser, and nothing of this one under their own."""
+    assert row.ask(client_of(charlie), things) == 404, "a stranger"
+    if row.names_a_row:
+        address = row.address(things).replace("/acme/", "/elsewhere/", 1)
+        assert client_of(charlie).generic(row.method, address).status_code == 404, "under one's own organisation"
     charlie.is_superuser = charlie.is_staff = True
     charlie.save()
-    assert row.ask(client_of(charlie), things) == 404
+    assert row.ask(client_of(charlie), things) == 404, "a superuser who is no member"
 
 
-@each_owned
-def test_a_member_without_a_permission_is_refused(row: Row, bob: User, client_of: ClientOf, things: Things) -> None:
-    for missing in row.permissions:
-        allow(bob, *(permissions.ALL - {missing}))
-        assert row.ask(client_of(bob), things) == 403, missing
-    if row.any_of:
-        allow(bob, *(permissions.ALL - {*row.any_of}))
-        assert row.ask(client_of(bob), things) == 403, row.any_of
+def check_refused(row: Row, bob: User, client_of: ClientOf, things: Things) -> None:
+    for missing in (*({name} for name in row.permissions), *filter(None, [{*row.any_of}])):
+        allow(bob, *(permissions.ALL - missing))
+        assert row.ask(client_of(bob), things) == 403, f"a member without {missing}"
 
 
-@each_owned
-def test_a_member_with_the_permission_may(row: Row, bob: User, client_of: ClientOf, things: Things) -> None:
+def check_allowed(row: Row, bob: User, client_of: ClientOf, things: Things) -> None:
     for one in row.any_of or ("",):
         allow(bob, *row.permissions, *filter(None, [one]))
-        assert row.ask(client_of(bob), things) == row.status, one
-
-
-@pytest.mark.parametrize("row", [row for row in OWNED if row.names_a_row], ids=lambda row: row.id)
-def test_nothing_of_another_organisation_is_found_under_ones_own(
-    row: Row, charlie: User, client_of: ClientOf, things: Things
-) -> None:
-    address = row.address(things).replace("/acme/", "/elsewhere/", 1)
-    assert client_of(charlie).generic(row.method, address).status_code == 404
+        assert row.ask(client_of(bob), things) == row.status, f"a member with {row.permissions} {one}"
 
 
 @each_free
-def test_pages_outside_organisations_without_signing_in(row: FreeRow, client: Client, things: Things) -> None:
-    assert row.ask(client, things) == row.anonymous
-
-
-@each_free
-def test_pages_outside_organisations_when_signed_in(
-    row: FreeRow, charlie: User, client_of: ClientOf, things: Things
+@pytest.mark.parametrize("is_signed_in", [False, True])
+def test_pages_outside_organisations(
+    row: FreeRow, is_signed_in: bool, charlie: User, client: Client, client_of: ClientOf, things: Things
 ) -> None:
-    assert row.ask(client_of(charlie), things) == row.status
+    if is_signed_in:
+        assert row.ask(client_of(charlie), things) == row.status
+    else:
+        assert row.ask(client, things) == row.anonymous
 
 
 @pytest.mark.parametrize(
