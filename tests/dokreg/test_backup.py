@@ -233,7 +233,7 @@ def test_a_backup_of_an_older_version_is_brought_up_to_this_one(
     kind: str, filled: Running, backup: Path, other: Running, postgres: Postgres, tmp_path: Path
 ) -> None:
     other.manage("restore", str(backup))
-    other.manage("migrate", "applications", "0003")
+    other.run_module("tests.dokreg.older", {"applications": "0003_order_and_signatures"})
     assert "description" not in str(other.rows("SELECT sql FROM sqlite_master WHERE name = 'applications_application'"))
     other.manage("backup", str(tmp_path / "older.tar.gz"))
     with postgres.database("younger") as name:

@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,10 +39,11 @@ from tests.servers.rows import make_server, make_test
 from tests.visitor import Visitor
 
 TAKEN = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
-# Enough for a middle: some 60 MB.
+# Enough for a middle: some 35 MB, in rows that PostgreSQL does not compress yet.
+MANY, LENGTH = 20_000, 1_800
 MUCH = """
 INSERT INTO organisations_notice (id, organisation_id, created_at, level, title, text, path, is_test)
-WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 60000)
+WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {many})
 SELECT 'notice' || n, (SELECT id FROM organisations_organisation), '2026-01-01', 'info', 'It is', ?, '/', {false}
 FROM numbers
 """
@@ -221,36 +223,57 @@ def _restore(installation: Running, file: Path) -> "subprocess.Popen[str]":
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of an installation with a row of everything; to be copied."""
+    data = tmp_path_factory.mktemp("filled") / "data"
+    fill(on_sqlite(data))
+    return data
+
+
+@pytest.fixture(scope="module")
+def filled_database(filled: Path, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database in PostgreSQL with a row of everything; to be copied. The keys are those of `filled`."""
+    with postgres.database("filled") as name:
+        installation = on_postgres(tmp_path_factory.mktemp("data"), postgres, name, keys_of=on_sqlite(filled))
+        installation.manage("prepare")
+        fill(installation)
+        yield name
+
+
+def copy_of(filled: Path, data: Path) -> Running:
+    shutil.copytree(filled, data)
+    return on_sqlite(data)
+
+
+@pytest.fixture(scope="module")
+def large(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A backup that takes a while to be restored."""
     folder = tmp_path_factory.mktemp("large")
-    installation = on_sqlite(folder / "data")
-    fill(installation)
-    assert installation.change(MUCH.format(false="0"), "x" * 1000) == 60000
+    installation = copy_of(filled, folder / "data")
+    assert installation.change(MUCH.format(many=MANY, false="0"), "x" * LENGTH) == MANY
     installation.manage("backup", str(folder / "b.tar.gz"))
     return folder / "b.tar.gz"
 
 
 @pytest.mark.once
-def test_killed_in_the_middle_sqlite_is_as_it_was(large: Path, tmp_path: Path) -> None:
-    installation = on_sqlite(tmp_path / "data")
-    fill(installation)
+def test_killed_in_the_middle_sqlite_is_as_it_was(filled: Path, large: Path, tmp_path: Path) -> None:
+    installation = copy_of(filled, tmp_path / "data")
     before = _everything(installation)
     wal = installation.data / "dokreg.sqlite3-wal"
     _kill_while(_restore(installation, large), lambda: wal.exists() and wal.stat().st_size > 5_000_000)
     assert installation.column("PRAGMA integrity_check") == ["ok"]
     assert _everything(installation) == before
     installation.manage("restore", "--replace", str(large))
-    assert installation.column("SELECT COUNT(*) FROM organisations_notice") == [60001]
+    assert installation.column("SELECT COUNT(*) FROM organisations_notice") == [MANY + 1]
     assert not list(installation.data.glob(".staging-*"))
 
 
 @pytest.mark.once
-def test_killed_in_the_middle_postgresql_is_as_it_was(large: Path, postgres: Postgres, tmp_path: Path) -> None:
-    with postgres.database("killed") as name, postgres.connected(name) as beside:
-        installation = on_postgres(tmp_path / "data", postgres, name, keys_of=on_sqlite(tmp_path / "keys"))
-        installation.manage("migrate")
-        fill(installation)
+def test_killed_in_the_middle_postgresql_is_as_it_was(
+    filled: Path, filled_database: str, large: Path, postgres: Postgres, tmp_path: Path
+) -> None:
+    with postgres.database("killed", template=filled_database) as name, postgres.connected(name) as beside:
+        installation = on_postgres(tmp_path / "data", postgres, name, keys_of=on_sqlite(filled))
         before = _everything(installation)
         inserting = (
             "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND query LIKE 'INSERT INTO \"organisations_notice%%'"
@@ -258,7 +281,7 @@ def test_killed_in_the_middle_postgresql_is_as_it_was(large: Path, postgres: Pos
         _kill_while(_restore(installation, large), lambda: beside.execute(inserting, [name]).fetchone() is not None)
         assert _everything(installation) == before
         installation.manage("restore", "--replace", str(large))
-        assert installation.column("SELECT COUNT(*) FROM organisations_notice") == [60001]
+        assert installation.column("SELECT COUNT(*) FROM organisations_notice") == [MANY + 1]
 
 
 def _everything(installation: Running) -> list[object]:
@@ -285,12 +308,12 @@ def _kill_while(process: "subprocess.Popen[str]", is_in_the_middle: Callable[[],
 
 
 @pytest.mark.once
-def test_a_database_that_somebody_holds_is_left_as_it_is(tmp_path: Path, postgres: Postgres) -> None:
+def test_a_database_that_somebody_holds_is_left_as_it_is(
+    filled: Path, filled_database: str, tmp_path: Path, postgres: Postgres
+) -> None:
     """On PostgreSQL; a transaction that reads is enough."""
-    with postgres.database("held") as name, postgres.connected(name) as beside:
-        installation = on_postgres(tmp_path / "data", postgres, name, keys_of=on_sqlite(tmp_path / "keys"))
-        installation.manage("migrate")
-        fill(installation)
+    with postgres.database("held", template=filled_database) as name, postgres.connected(name) as beside:
+        installation = on_postgres(tmp_path / "data", postgres, name, keys_of=on_sqlite(filled))
         installation.manage("backup", str(tmp_path / "b.tar.gz"))
         with beside.transaction():
             beside.execute("SELECT * FROM organisations_user")

@@ -76,9 +76,9 @@ class Postgres(Daemon):
             connection.close()
 
     @contextlib.contextmanager
-    def database(self, name: str) -> Iterator[str]:
-        """An empty database for one test; its name."""
-        self._say(f'CREATE DATABASE "{name}"')
+    def database(self, name: str, *, template: str = "template0") -> Iterator[str]:
+        """A database for one test, empty or a copy of another that nobody is connected to; its name."""
+        self._say(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         try:
             yield name
         finally:
