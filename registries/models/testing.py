@@ -52,6 +52,7 @@ class RegistryTest(Run):
             models.Index(fields=["organisation", "credentials_mark"], name="registry_test_mark"),
             models.Index(fields=["batch", "state", "sent_at", "created_at"], name="registry_test_batch"),
             models.Index(fields=["created_at"], condition=Q(to_tidy=True), name="registry_test_to_tidy"),
+            models.Index(fields=["created_at"], name="registry_test_by_age"),
             # What the fleet's matrix has to look at; all the others passed.
             models.Index(
                 fields=["organisation"], condition=~Q(state="passed", verdict=""), name="registry_test_not_plain"
