@@ -110,7 +110,7 @@ class Standing(OwnedByOrganisation):
 
     registry = models.ForeignKey(Registry, on_delete=models.CASCADE, related_name="standings")
     server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="standings")
-    last_test = models.ForeignKey(RegistryTest, on_delete=models.SET_NULL, null=True, related_name="+")
+    last_test = models.ForeignKey(RegistryTest, on_delete=models.SET_NULL, null=True, related_name="standings")
 
     objects = OwnedQuerySet.as_manager()
 
