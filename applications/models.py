@@ -251,6 +251,7 @@ class Deployment(Run):
             models.Index(fields=["application", "-created_at"], name="deployment_history"),
             models.Index(fields=["state", "sent_at", "created_at"], condition=UNFINISHED, name="deployment_due"),
             models.Index(fields=["to_tidy"], condition=Q(to_tidy=True), name="deployment_to_tidy"),
+            models.Index(fields=["created_at"], name="deployment_by_age"),
             models.Index(fields=["finished_at"], condition=Q(action="tidy"), name="deployment_tidying"),
         ]
 

@@ -24,8 +24,8 @@ def rules() -> Iterator[Rule]:
     yield Rule("logs of deployments", days(settings.DOKREG_KEEP_LOGS_DAYS), _with_log, forget=_clear_log)
     yield Rule("looks at containers", LOOKS_KEPT, lambda before: over(ContainerLook.objects.all(), before))
     yield Rule("calls of webhooks", CALLS_KEPT, lambda before: WebhookDelivery.objects.filter(created_at__lt=before))
-    yield Rule("signatures of calls", signatures.KEPT, signatures.with_time)
-    yield Rule("signatures without a time", signatures.TIMELESS_KEPT, signatures.timeless)
+    yield Rule("signatures of calls", signatures.KEPT, signatures.with_time, at="seen_at")
+    yield Rule("signatures without a time", signatures.TIMELESS_KEPT, signatures.timeless, at="seen_at")
 
 
 def _deployments(before: dt.datetime) -> "QuerySet[Deployment]":

@@ -30,21 +30,31 @@ def _delete(rows: Rows) -> None:
 class Rule:
     """What of one kind may go: `old` answers the rows of before a time that nothing needs; `name` is for people.
 
-    `kept` is how long they are kept at least, None for ever. `forget` is given a batch of them; without it they are
-    deleted.
+    `kept` is how long they are kept at least, None for ever; `at` is the column with the time that counts. `forget` is
+    given a batch of them; without it they are deleted.
     """
 
     name: str
     kept: dt.timedelta | None
     old: Callable[[dt.datetime], Rows]
     forget: Callable[[Rows], object] = _delete
+    at: str = "created_at"
 
     @property
     def rows(self) -> Rows:
         """What may go now."""
+        return self._rows(dt.timedelta())
+
+    def oldest(self, *, grace: dt.timedelta) -> dt.datetime | None:
+        """The time of the oldest row that might have gone so long ago; None if there is none."""
+        times = self._rows(grace).order_by(self.at).values_list(self.at, flat=True)
+        found: dt.datetime | None = times.first()
+        return found
+
+    def _rows(self, grace: dt.timedelta) -> Rows:
         if self.kept is None:
             return self.old(timezone.now()).none()
-        return self.old(timezone.now() - self.kept)
+        return self.old(timezone.now() - self.kept - grace)
 
 
 Rules = Callable[[], Iterable[Rule]]

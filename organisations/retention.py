@@ -7,6 +7,7 @@ from axes.models import AccessAttempt, AccessLog
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.sessions.models import Session
+from django.db.models import Model
 
 from dokreg.retention import Rule, days
 from organisations.models import AuditEntry
@@ -18,9 +19,14 @@ ATTEMPTS_KEPT = dt.timedelta(days=1)  # longer than they lock anybody out
 
 def rules() -> Iterator[Rule]:
     audit_kept = days(settings.DOKREG_KEEP_AUDIT_DAYS)
-    yield Rule("audit entries", audit_kept, lambda before: AuditEntry.objects.filter(timestamp__lt=before))
-    yield Rule("sign-ins", audit_kept, lambda before: AccessLog.objects.filter(attempt_time__lt=before))
-    yield Rule("changes in the admin", audit_kept, lambda before: LogEntry.objects.filter(action_time__lt=before))
-    yield Rule("notices", NOTICES_KEPT, lambda before: Notice.objects.filter(created_at__lt=before))
-    yield Rule("refused sign-ins", ATTEMPTS_KEPT, lambda before: AccessAttempt.objects.filter(attempt_time__lt=before))
-    yield Rule("ended sessions", dt.timedelta(), lambda before: Session.objects.filter(expire_date__lt=before))
+    yield _rule("audit entries", audit_kept, AuditEntry, "timestamp")
+    yield _rule("sign-ins", audit_kept, AccessLog, "attempt_time")
+    yield _rule("changes in the admin", audit_kept, LogEntry, "action_time")
+    yield _rule("notices", NOTICES_KEPT, Notice, "created_at")
+    yield _rule("refused sign-ins", ATTEMPTS_KEPT, AccessAttempt, "attempt_time")
+    yield _rule("ended sessions", dt.timedelta(), Session, "expire_date")
+
+
+def _rule(name: str, kept: dt.timedelta | None, model: type[Model], at: str) -> Rule:
+    """All rows of a model go by one column."""
+    return Rule(name, kept, lambda before: model._default_manager.filter(**{f"{at}__lt": before}), at=at)

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,17 +25,9 @@ REGISTRIES_PER_PAGE = 25
 PROBLEMS = ("failed", "unconfirmed", "lost")
 UNDER_WAY = ("running", "queued")
 OF_REGISTRY = ("registry", "registry__name", "registry__credentials_mark")
-# A run's state as the pages show it, `Run.chip` in SQL.
-CHIP = Case(
-    When(last_test=None, then=Value("never")),
-    When(last_test__verdict="host_key_unconfirmed", then=Value("unconfirmed")),
-    When(~Q(last_test__verdict=""), last_test__state=Run.State.PASSED, then=Value("warning")),
-    default=F("last_test__state"),
-    output_field=CharField(),
-)
 # All but those that passed without a reservation, whose number is that of the rest: few, in a database of any size.
 NOT_PLAIN = ~Q(state=Run.State.PASSED, verdict="")
-IS_PROBLEM = Q(last_test__state__in=[Run.State.FAILED, Run.State.LOST])
+IS_PROBLEM = Q(state__in=[Run.State.FAILED, Run.State.LOST])
 LOGIN_WORDS: dict[str, tuple[str, str]] = {
     Login.State.HELD: ("lock", "stays logged in"),
     Login.State.WAITING: ("clock", "login waiting"),
@@ -44,6 +36,19 @@ LOGIN_WORDS: dict[str, tuple[str, str]] = {
 }
 
 Pair = tuple[str, str]  # registry, server
+
+
+def _chip(test: str = "") -> Case:
+    """A run's state as the pages show it, `Run.chip` in SQL; `test` is the way to it, such as `last_test`."""
+    way = f"{test}__" if test else ""
+    has_verdict = ~Q(**{f"{way}verdict": ""})
+    return Case(
+        When(**{f"{way}pk": None}, then=Value("never")),
+        When(**{f"{way}verdict": "host_key_unconfirmed"}, then=Value("unconfirmed")),
+        When(has_verdict, **{f"{way}state": Run.State.PASSED}, then=Value("warning")),
+        default=F(f"{way}state"),
+        output_field=CharField(),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,27 +115,25 @@ class Matrix:
 
     def __init__(self, organisation: Organisation, wanted: Wanted) -> None:
         self.organisation, self.wanted = organisation, wanted
-        self._registries: Sequence[Registry] | QuerySet[Registry] = Registry.objects.of(organisation).only(
+        self._registries: QuerySet[Registry] = Registry.objects.of(organisation).only(
             "pk", "name", "url", "credentials_mark"
         )
-        self._servers: Sequence[Server] | QuerySet[Server] = Server.objects.of(organisation).only("pk", "name", "host")
+        self._servers: QuerySet[Server] = Server.objects.of(organisation).only("pk", "name", "host")
         self.has_registries, self.has_servers = self._registries.exists(), self._servers.exists()
-        self._is_narrowed = bool(wanted.query)
         self._is_by_problems = wanted.only_problems or wanted.problems_first
-        if self._is_narrowed:
-            self._registries, self._servers = _found(list(self._registries), list(self._servers), wanted.query)
+        self._narrowing = Q()
+        if wanted.query:
+            self._narrow(wanted.query)
 
     @cached_property
     def servers(self) -> Page[Server]:
         """The rows of this page, and the way to the others."""
-        servers = self._ordered(self._servers, lambda: self._by_server)
-        return self._page(servers, SERVERS_PER_PAGE, self.wanted.page)
+        return self._page(self._servers, "server_id", SERVERS_PER_PAGE, self.wanted.page)
 
     @cached_property
     def registries(self) -> Page[Registry]:
         """The columns of this page, and the way to the others."""
-        registries = self._ordered(self._registries, lambda: self._by_registry)
-        return self._page(registries, REGISTRIES_PER_PAGE, self.wanted.columns)
+        return self._page(self._registries, "registry_id", REGISTRIES_PER_PAGE, self.wanted.columns)
 
     @cached_property
     def columns(self) -> list[Column]:
@@ -153,25 +156,48 @@ class Matrix:
     @cached_property
     def tally(self) -> Tally:
         """Of everything that was found, on all pages."""
-        standings = self._narrowed(Standing.objects.all()).order_by()
-        tests = RegistryTest.objects.filter(NOT_PLAIN, organisation=self.organisation)
-        looked_at = standings.filter(last_test__in=tests).values_list(CHIP).annotate(number=Count("pk"))
-        chips = Counter(dict(looked_at))
+        chips: Counter[str] = Counter()
+        for of_server in self._chips["server_id"].values():
+            chips.update(of_server)
+        standings = self._narrowed(Standing.objects.all())
         chips["never"] = standings.filter(last_test=None).count()
         chips["passed"] = standings.count() - chips.total()
         return Tally(chips, len(self._failed_logins))
 
-    def _ordered(self, things: Any, tallies: Callable[[], dict[str, Tally]]) -> Any:
-        if self.wanted.only_problems:
-            things = [thing for thing in things if tallies()[thing.pk].problems]
-        if self.wanted.problems_first:
-            things = sorted(things, key=lambda thing: -tallies()[thing.pk].problems)
-        return things
+    def _narrow(self, query: str) -> None:
+        """To what has the query in its name or address. If that is registries alone, on all servers, and so on."""
+        registries = self._registries.filter(Q(name__icontains=query) | Q(url__icontains=query))
+        servers = self._servers.filter(Q(name__icontains=query) | Q(host__icontains=query))
+        some_registries, some_servers = registries.count(), servers.count()
+        if some_registries or not some_servers:
+            self._narrow_to("registry", registries, is_all=some_registries == self._registries.count())
+            self._registries = registries
+        if some_servers or not some_registries:
+            self._narrow_to("server", servers, is_all=some_servers == self._servers.count())
+            self._servers = servers
 
-    def _page(self, things: Any, size: int, number: str) -> Page[Any]:
-        page = Paginator(things, size).get_page(number)
-        page.object_list = self._owned(page.object_list)
+    def _narrow_to(self, field: str, things: QuerySet[Any], *, is_all: bool) -> None:
+        if not is_all:  # a database that is told of all takes as long as if it were told of few
+            self._narrowing &= Q(**{f"{field}__in": things.order_by().values("pk")})
+
+    def _page(self, things: QuerySet[Any], column: str, size: int, number: str) -> Page[Any]:
+        if not self._is_by_problems:
+            page = Paginator(things, size).get_page(number)
+            page.object_list = self._owned(page.object_list)
+            return page
+        page = Paginator(self._by_problems(things, column), size).get_page(number)
+        shown = things.in_bulk(page.object_list)
+        page.object_list = self._owned(shown[pk] for pk in page.object_list if pk in shown)
         return page
+
+    def _by_problems(self, things: QuerySet[Any], column: str) -> list[str]:
+        """The ids in the order that is wanted: of rows there may be very many, which are read for a page alone."""
+        problems = self._failed_logins_by(column)
+        for pk, chips in self._chips[column].items():
+            problems[pk] += Tally(chips).problems
+        pks = things.values_list("pk", flat=True)
+        found = [pk for pk in pks if problems[pk]] if self.wanted.only_problems else list(pks)
+        return sorted(found, key=lambda pk: -problems[pk]) if self.wanted.problems_first else found
 
     def _owned(self, things: Iterable[Any]) -> list[Any]:
         """As rows of this organisation, which then is not read for each of them."""
@@ -182,52 +208,70 @@ class Matrix:
 
     @cached_property
     def _by_server(self) -> dict[str, Tally]:
-        rows = (
-            Standing.objects.all() if self._is_by_problems else Standing.objects.filter(server__in=list(self.servers))
-        )
-        return self._tallies(rows, "server_id", [pair[1] for pair in self._failed_logins])
+        return self._tallies("server_id", self.servers)
 
     @cached_property
     def _by_registry(self) -> dict[str, Tally]:
-        rows = Standing.objects.all()
-        if not self._is_by_problems:
-            rows = rows.filter(registry__in=list(self.registries))
-        return self._tallies(rows, "registry_id", [pair[0] for pair in self._failed_logins])
+        return self._tallies("registry_id", self.registries)
 
-    def _tallies(self, rows: QuerySet[Standing], column: str, failed_logins: Iterable[str]) -> dict[str, Tally]:
+    def _tallies(self, column: str, things: Iterable[Any]) -> dict[str, Tally]:
+        """Of the rows or columns of this page."""
+        of_things = Q(**{f"{column}__in": [thing.pk for thing in things]})
+        failed_logins = self._failed_logins_by(column)
+        counted = self._narrowed(Standing.objects.filter(of_things)).values_list(column)
         tallies: dict[str, Tally] = defaultdict(Tally)
-        counted = self._narrowed(rows).values_list(column, CHIP).annotate(number=Count("pk"))
-        for pk, chip, number in counted.order_by():
-            tallies[pk].chips[chip] += number
-        for pk in failed_logins:
-            tallies[pk].failed_logins += 1
+        for pk, number, tested in counted.annotate(number=Count("pk"), tested=Count("last_test")):
+            chips = Counter(self._chips[column].get(pk))
+            chips["passed"] = tested - chips.total()
+            chips["never"] = number - tested
+            tallies[pk].chips = chips
+        for pk, number in failed_logins.items():
+            tallies[pk].failed_logins = number
         return tallies
+
+    @cached_property
+    def _chips(self) -> dict[str, dict[str, Counter[str]]]:
+        """By column and id the chips of what did not simply pass: of every server, and of every registry if need be."""
+        of_registries = Q() if self._is_by_problems else Q(registry__in=list(self.registries))
+        found: dict[str, dict[str, Counter[str]]] = {}
+        for column, which in (("server_id", Q()), ("registry_id", of_registries)):
+            found[column] = defaultdict(Counter)
+            counted = self._not_plain(which).values_list(column, _chip()).annotate(number=Count("pk"))
+            for pk, chip, number in counted:
+                found[column][pk][chip] = number
+        return found
+
+    def _failed_logins_by(self, column: str) -> Counter[str]:
+        return Counter(pair[0 if column == "registry_id" else 1] for pair in self._failed_logins)
 
     @cached_property
     def _failed_logins(self) -> list[Pair]:
         failed = self._narrowed(Login.objects.filter(state=Login.State.FAILED, registry__isnull=False))
-        return list(failed.order_by().values_list("registry_id", "server_id"))
+        return list(failed.values_list("registry_id", "server_id"))
 
     def _narrowed(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        rows = rows.filter(organisation=self.organisation)
-        return rows.filter(registry__in=self._registries, server__in=self._servers) if self._is_narrowed else rows
+        return rows.filter(self._narrowing, organisation=self.organisation).order_by()
 
-    def _on_page(self, rows: QuerySet[Any], problem: Q) -> QuerySet[Any]:
-        """What is in the page's columns; and of the other registries what is a problem, which a phone names."""
-        in_columns = Q(registry__in=list(self.registries))
-        return self._narrowed(rows).filter(in_columns | problem, server__in=list(self.servers)).order_by()
+    def _not_plain(self, which: Q) -> QuerySet[RegistryTest]:
+        """The last tests of pairs that did not simply pass."""
+        return self._narrowed(RegistryTest.objects.filter(NOT_PLAIN, which, standings__isnull=False))
 
     def _standings(self) -> list[tuple[Any, ...]]:
-        problem = IS_PROBLEM | Q(registry__in={registry for registry, _server in self._failed_logins})
-        rows = self._on_page(Standing.objects.all(), problem).values_list(
-            "registry_id", "server_id", "last_test_id", CHIP, "last_test__verdict", "last_test__created_at",
-            "last_test__credentials_mark", *OF_REGISTRY,
+        """What is in the page's columns; and of the other registries what is a problem, which a phone names."""
+        on_page = Q(server__in=list(self.servers))
+        named = {registry.pk for registry in self.registries} | {pair[0] for pair in self._failed_logins}
+        standings = self._narrowed(Standing.objects.filter(on_page, registry__in=named)).values_list(
+            "registry_id", "server_id", "last_test_id", _chip("last_test"), "last_test__verdict",
+            "last_test__created_at", "last_test__credentials_mark", *OF_REGISTRY,
         )  # fmt: skip
-        return list(rows)
+        problems = self._not_plain(on_page & IS_PROBLEM).values_list(
+            "registry_id", "server_id", "pk", _chip(), "verdict", "created_at", "credentials_mark", *OF_REGISTRY
+        )
+        return [*standings, *problems]
 
     def _logins(self) -> list[tuple[Any, ...]]:
-        failed = Q(state=Login.State.FAILED)
-        rows = self._on_page(Login.objects.filter(registry__isnull=False), failed)
+        named = Q(registry__in=list(self.registries)) | Q(state=Login.State.FAILED)
+        rows = self._narrowed(Login.objects.filter(named, server__in=list(self.servers), registry__isnull=False))
         return list(rows.values_list("registry_id", "server_id", "state", *OF_REGISTRY))
 
 
@@ -316,13 +360,3 @@ def _mark(chip: str) -> str:
 def _title(chip: str, verdict: str, *, is_changed: bool) -> str:
     why = f": {verdict.replace('_', ' ')}" if verdict else ""
     return f"{state_word(chip)}{why}{'; the credentials were changed since' if is_changed else ''}"
-
-
-def _found(registries: list[Registry], servers: list[Server], query: str) -> tuple[list[Registry], list[Server]]:
-    """What has the query in its name or address. If that is registries alone, on all servers, and the other way."""
-    word = query.casefold()
-    some_registries = [row for row in registries if word in row.name.casefold() or word in row.url]
-    some_servers = [row for row in servers if word in row.name.casefold() or word in row.host.casefold()]
-    if not some_registries and not some_servers:
-        return [], []
-    return some_registries or registries, some_servers or servers

@@ -33,7 +33,9 @@ def rules() -> Iterator[Rule]:
     yield Rule("test batches", BATCHES_KEPT, _batches, forget=batches.forget)
     yield Rule("registry tests", tests_kept, _tests)
     yield Rule("checks of Docker configs", tests_kept, _config_checks)
-    yield Rule("cleared alarms", tests_kept, lambda before: Alarm.objects.filter(cleared_at__lt=before))
+    yield Rule(
+        "cleared alarms", tests_kept, lambda before: Alarm.objects.filter(cleared_at__lt=before), at="cleared_at"
+    )
     yield Rule("token refreshes", REFRESHES_KEPT, _refreshes)
     yield Rule("looks at registries", LOOKS_KEPT, lambda before: over(CatalogLook.objects.all(), before))
 

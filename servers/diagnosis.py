@@ -78,11 +78,12 @@ def count_runs() -> Iterator[Family]:
     waits: Values = {}
     for model in kinds():
         rows, kind = model._default_manager.order_by(), name_of(model)
-        for state, number in rows.values_list("state").annotate(Count("pk")):
-            states[kind, state] = number
-        failed = rows.filter(state__in=(Run.State.FAILED, Run.State.LOST))
-        for verdict, number in failed.values_list("verdict").annotate(Count("pk")):
-            causes[kind, verdict] = number
+        for state, verdict, number in rows.values_list("state", "verdict").annotate(
+            Count("pk")
+        ):  # one look at each row
+            states[kind, state] = states.get((kind, state), 0) + number
+            if state in {Run.State.FAILED, Run.State.LOST}:
+                causes[kind, verdict] = causes.get((kind, verdict), 0) + number
         oldest = rows.filter(state=Run.State.QUEUED).order_by("created_at").values_list("created_at", flat=True).first()
         waits[(kind,)] = (now - oldest).total_seconds() if oldest else 0
     yield Family("dokreg_runs", "Runs that are kept, by kind and state.", ("kind", "state"), states)

@@ -230,6 +230,7 @@ class ServerTest(Run):
         indexes = [
             models.Index(fields=["server", "-created_at"], name="server_test_history"),
             models.Index(fields=["state", "created_at"], condition=UNFINISHED, name="server_test_due"),
+            models.Index(fields=["created_at"], name="server_test_by_age"),
         ]
 
     def __str__(self) -> str:

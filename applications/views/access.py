@@ -14,6 +14,11 @@ HEAVY = (
     "serving__log", "serving__rungs", "serving__progress", "serving__replaces",
     "last_deployment__log", "last_deployment__rungs", "last_deployment__progress", "last_deployment__replaces",
 )  # fmt: skip
+# What lists show.
+LISTED = (
+    "name", "image", "project", "organisation", "serving", "server__name", "registry__name",
+    "last_deployment__state", "last_deployment__verdict", "last_deployment__created_at",
+)  # fmt: skip
 
 
 def one_project(request: OrganisationRequest, project_id: str) -> Project:
@@ -31,6 +36,12 @@ def applications_of(request: OrganisationRequest) -> "QuerySet[Application]":
         "serving__server",
         "last_deployment__organisation",
     ).defer(*HEAVY)
+
+
+def in_lists(request: OrganisationRequest) -> "QuerySet[Application]":
+    """With what lists show of each. Whoever reads them sets the project, which then is not read for each of them."""
+    rows = Application.objects.of(request.organisation).select_related("server", "registry", "last_deployment")
+    return rows.only(*LISTED)
 
 
 def one_application(request: OrganisationRequest, application_id: str) -> Application:

@@ -1,6 +1,7 @@
 """Words and icons of the pages: times, durations, states."""
 
 import datetime as dt
+from functools import lru_cache
 
 from django import template
 from django.templatetags.static import static
@@ -64,6 +65,7 @@ LEVELS = {"success": "check", "warning": "alert", "error": "cross"}
 
 
 @register.simple_tag
+@lru_cache(maxsize=500)  # a list has five in each row
 def icon(name: str, label: str = "") -> SafeString:
     """A symbol of `static/icons.svg`; decoration, unless it has a label."""
     meaning = format_html('role="img" aria-label="{}"', label) if label else mark_safe('aria-hidden="true"')

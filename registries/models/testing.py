@@ -52,6 +52,7 @@ class RegistryTest(Run):
             models.Index(fields=["organisation", "credentials_mark"], name="registry_test_mark"),
             models.Index(fields=["batch", "state", "sent_at", "created_at"], name="registry_test_batch"),
             models.Index(fields=["created_at"], condition=Q(to_tidy=True), name="registry_test_to_tidy"),
+            models.Index(fields=["created_at"], name="registry_test_by_age"),
             # What the fleet's matrix has to look at; all the others passed.
             models.Index(
                 fields=["organisation"], condition=~Q(state="passed", verdict=""), name="registry_test_not_plain"
@@ -109,7 +110,7 @@ class Standing(OwnedByOrganisation):
 
     registry = models.ForeignKey(Registry, on_delete=models.CASCADE, related_name="standings")
     server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="standings")
-    last_test = models.ForeignKey(RegistryTest, on_delete=models.SET_NULL, null=True, related_name="+")
+    last_test = models.ForeignKey(RegistryTest, on_delete=models.SET_NULL, null=True, related_name="standings")
 
     objects = OwnedQuerySet.as_manager()
 

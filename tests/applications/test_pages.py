@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from applications import deploying, looking, saving
 from applications.models import Application, ContainerLook, Deployment, Project
+from applications.views import projects
 from organisations.models import Organisation, User
 from registries.models import Registry
 from servers.models import Server
@@ -80,6 +81,30 @@ def test_of_a_large_project_the_list_shows_the_first_and_leads_to_the_others(
     assert "one-19" in page
     assert "All applications of Shop" in page
     assert text_of(client, Project.objects.get().get_absolute_url()).count("Actions for one-") == 22
+
+
+@pytest.mark.parametrize(
+    ("numbers", "most"),
+    [([], 20), ([20] * 5, 20), ([1] * 19 + [400], 20), ([20] * 20, 5), ([1] * 10 + [20] * 10, 9), ([6] * 20, 5)],
+)
+def test_small_projects_leave_room_to_large_ones(numbers: list[int], most: int) -> None:
+    assert projects._most_of_each(numbers) == most
+    assert sum(min(number, most) for number in numbers) <= projects.MOST_ROWS
+
+
+def test_many_large_projects_show_fewer_of_each(
+    client: Client, organisation: Organisation, host: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projects, "MOST_ROWS", 5)
+    for project, number in (("Large", 4), ("Other", 4), ("Small", 1)):
+        row = Project.objects.create(organisation=organisation, name=project)
+        names = [f"{project.lower()}-{place}" for place in range(number)]
+        for name in names:
+            make_application(organisation, server=host, registry=None, image="nginx", name=name)
+        Application.objects.filter(name__in=names).update(project=row)
+    page = text_of(client, address("projects"))
+    assert re.findall(r"Actions for ([a-z0-9-]+)", page) == ["large-0", "large-1", "other-0", "other-1", "small-0"]
+    assert re.findall(r"All applications of (\w+)", page) == ["Large", "Other"]
 
 
 def test_the_list_and_a_project_take_as_many_queries_for_many_as_for_few(

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dokreg import health, keys
@@ -106,6 +108,23 @@ def test_a_run_that_nobody_has_is_noticed(organisation: Organisation) -> None:
     assert unwell(of_servers.look_at_runs()) == {}
     ServerTest.objects.filter(pk=run.pk).update(lease_until=now - dt.timedelta(minutes=5))
     assert unwell(of_servers.look_at_runs()) == {"Server test": WARNING}
+
+
+def test_runs_are_counted_by_state_and_by_cause_in_one_look_at_each_kind(organisation: Organisation) -> None:
+    server = make_server(organisation)
+    ends = [("failed", "ssh_timeout"), ("failed", "ssh_timeout"), ("failed", "docker_missing"), ("lost", "worker_lost")]
+    for state, verdict in [*ends, ("passed", ""), ("passed", "slow")]:
+        make_test(server, state, verdict=verdict)
+    with CaptureQueriesContext(connection) as asked:
+        states, causes, _waits = of_servers.count_runs()
+    number = {state: states.values["server_test", state] for state in ("passed", "failed", "lost")}
+    assert number == {"passed": 2, "failed": 3, "lost": 1}
+    assert causes.values == {
+        ("server_test", "ssh_timeout"): 2,
+        ("server_test", "docker_missing"): 1,
+        ("server_test", "worker_lost"): 1,
+    }
+    assert len(asked) == 2 * len(of_servers.kinds())
 
 
 def test_servers_that_were_not_reached_are_named(organisation: Organisation) -> None:

@@ -21,6 +21,8 @@ from applications.models import Application, Deployment
 from applications.retention import ROLLBACKS
 from dokreg import retention, tasks
 from dokreg.celery import app
+from dokreg.doctor import pruning
+from dokreg.doctor.checks import OK, WARNING
 from organisations.models import AuditEntry, Organisation, User
 from organisations.notification_models import Notice
 from registries.models import Alarm, ConfigCheck, Registry, RegistryTest, Rotation, Standing
@@ -316,3 +318,36 @@ def test_two_at_once_forget_everything_once(tmp_path: Any) -> None:
     assert [process.returncode for process in both] == [0, 0], said
     assert sum(int(output.split()[-4]) for output, _errors in said) == 2000
     assert installation.column("SELECT COUNT(*) FROM registries_registrytest") == [3]
+
+
+# What the doctor says of it
+
+
+def told() -> dict[str, str]:
+    return {finding.name: finding.fact for finding in pruning.look_at_it() if finding.state == WARNING}
+
+
+def test_the_doctor_tells_of_what_should_be_gone_since_a_day(registry: Registry) -> None:
+    kept = dt.timedelta(days=90)
+    make_registry_test(registry, kept + dt.timedelta(hours=23))
+    assert told() == {}
+    make_registry_test(registry, kept + dt.timedelta(days=3, hours=1))
+    make_registry_test(registry, kept + dt.timedelta(days=2))
+    assert told() == {"Registry tests": "the oldest should have gone 3 days ago"}
+    call_command("prune")
+    (finding,) = pruning.look_at_it()
+    assert finding.state == OK
+
+
+def test_what_is_kept_for_ever_or_still_needed_is_not_late(registry: Registry, settings: Settings) -> None:
+    last = make_registry_test(registry, LONG)
+    Registry.objects.update(last_test=last)
+    assert told() == {}
+    Registry.objects.update(last_test=None)
+    settings.DOKREG_KEEP_TESTS_DAYS = 0
+    assert told() == {}
+
+
+@pytest.mark.parametrize("rule", retention.all_rules(), ids=lambda rule: rule.name)
+def test_each_rule_names_the_column_by_which_its_rows_go(rule: retention.Rule) -> None:
+    assert f'"{rule.at}" < ' in str(rule.old(timezone.now()).query)
