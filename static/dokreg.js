@@ -71,6 +71,9 @@
     const field = setter && document.getElementById(setter.dataset.set);
     if (field) {
       event.preventDefault(); // without scripts the button sends the form, which comes back with the value
+      // Of many choices a list has some.
+      if (field.options && ![...field.options].some((option) => option.value === setter.value))
+        field.add(new Option(setter.textContent.trim(), setter.value));
       field.value = setter.value;
       for (const type of ["input", "change"]) field.dispatchEvent(new Event(type, { bubbles: true }));
       field.focus();
