@@ -148,6 +148,14 @@
     if (xhr.status < 400 || xhr.status === 422) document.querySelector("#messages [data-away]")?.remove();
   });
 
+  // Options that come into a list say which of them is chosen; the browser keeps to what it was while they came.
+  document.addEventListener("htmx:afterSwap", ({ detail: { target: list } }) => {
+    const chosen = list.matches?.("select") && list.querySelector("option[selected]");
+    if (!chosen) return;
+    list.value = chosen.value;
+    list.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+
   // What htmx puts into a <dialog> is shown; an empty answer closes it.
   document.addEventListener("htmx:afterSwap", (event) => {
     const dialog = event.target.closest?.("dialog");
