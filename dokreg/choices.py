@@ -54,7 +54,7 @@ class Found:
         """How many were found, for people."""
         if self.is_cut:
             return f"The first {MOST} are listed. Type a part of a name to find others."
-        return f"{len(self.rows)} found." if self.rows else "Nothing has this in its name."
+        return f"{len(self.rows)} found: choose one." if self.rows else "Nothing has this in its name."
 
 
 class Rows(ModelChoiceIterator):  # type: ignore[type-arg]
