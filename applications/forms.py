@@ -10,11 +10,13 @@ from applications import container_settings, naming, pull_references
 from applications.container_settings import InvalidSetting
 from applications.models import CONTAINER_NAME_TAKEN, Application, Project
 from applications.pull_references import PullReference
+from dokreg.choices import FindableChoice, FindingForm
 from dokreg.encryption import SecretUnreadable, validate_secret
 from organisations.forms import OwnedForm
 from organisations.models import Organisation
 from registries.models import Registry
 from registries.references import InvalidReference
+from servers.forms import FOUND_IN
 from servers.models import Server
 
 # In the form, for the choice of one of the registries that are offered below the image.
@@ -32,14 +34,20 @@ class ProjectForm(OwnedForm[Project]):
         help_texts = {"name": "What its applications have in common, such as “Shop”."}
 
 
-class RegistryChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
+class RegistryChoice(FindableChoice):
     """A registry that the member may use, or none."""
+
+    find_in = ("name", "url", "image_prefix")
 
     def label_from_instance(self, obj: Registry) -> str:
         return f"{obj.name} ({obj.url}{f'/{obj.image_prefix}' if obj.image_prefix else ''})"
 
 
-class ApplicationForm(OwnedForm[Application]):
+class ServerChoice(FindableChoice):
+    find_in = FOUND_IN
+
+
+class ApplicationForm(FindingForm, OwnedForm[Application]):
     """Lists are typed as lines. The environment is the person's own text: this form alone gives it back to them."""
 
     ports = forms.CharField(
@@ -77,6 +85,7 @@ class ApplicationForm(OwnedForm[Application]):
             "health_retries", "health_start_seconds", "memory_mb", "cpus", "order", "settle_seconds", "stop_seconds",
             "poll_minutes",
         ]  # fmt: skip
+        field_classes = {"server": ServerChoice}
         labels = {
             "container_name": "Container name",
             "restart_policy": "Restart policy",

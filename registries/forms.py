@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
+from dokreg.choices import FindingForm
 from dokreg.encryption import SecretUnreadable, validate_secret
 from organisations.models import Organisation
 from registries import references
@@ -19,7 +20,7 @@ TYPED = frozenset({"name", "url", "username", "method", "image_prefix", "server"
 ACCOUNT = "account_"  # before the names of a method's own fields
 
 
-class RegistryForm(forms.ModelForm[Registry]):
+class RegistryForm(FindingForm, forms.ModelForm[Registry]):
     """Write-only where the secret is concerned: it is taken, never shown again.
 
     Blank, the secret stays what it was: the stored one while the host is the same, or the draft's.

@@ -3,26 +3,31 @@
 from typing import Any
 
 from django import forms
+from django.urls import reverse
 
+from dokreg.choices import FindableChoice, FindingForm
 from dokreg.widgets import SecretTextarea
 from organisations.models import Organisation
 from registries import references
 from registries.models import Registry
 from servers import docker
+from servers.forms import FOUND_IN
 from servers.models import Server
 
 MAX_PASTED = 256 * 1024
 
 
-class ServerChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
+class ServerChoice(FindableChoice):
     """A server of the organisation, or dokreg's own host."""
+
+    find_in = FOUND_IN
 
     def __init__(self, organisation: Organisation, **options: Any) -> None:
         own = docker.OWN_HOST if docker.own_host_has_docker() else f"{docker.OWN_HOST} (has no Docker)"
         super().__init__(Server.objects.of(organisation), required=False, empty_label=own, **options)
 
 
-class SavedTestForm(forms.Form):
+class SavedTestForm(FindingForm, forms.Form):
     """Where to test a saved registry, and with which image."""
 
     image = forms.CharField(label="Image", required=False, max_length=512, help_text="Optional: may it be pulled?")
@@ -33,6 +38,9 @@ class SavedTestForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.registry = registry
         self.fields["server"] = ServerChoice(registry.organisation, label="Server", initial=registry.server_id)
+        self.fields["server"].widget.address = reverse(
+            "registries:test", kwargs={"organisation": registry.organisation.slug, "registry_id": registry.pk}
+        )
         self.fields["image"].widget.attrs["placeholder"] = registry.provider.example_name
         self.order_fields(self.field_order)
 

@@ -17,6 +17,8 @@ from servers.models import Server, SSHKey
 CHOOSE_PASTE = "You pasted a key below. Choose “Paste a private key”, or leave that field empty."
 PASTE_AGAIN = "Paste the private key again: it was not kept while something else was to be corrected."
 
+FOUND_IN = ("name", "host")  # what a search for a server looks into
+
 
 class ServerForm(OwnedForm[Server]):
     class Meta:

@@ -71,6 +71,9 @@
     const field = setter && document.getElementById(setter.dataset.set);
     if (field) {
       event.preventDefault(); // without scripts the button sends the form, which comes back with the value
+      // Of many choices a list has some.
+      if (field.options && ![...field.options].some((option) => option.value === setter.value))
+        field.add(new Option(setter.textContent.trim(), setter.value));
       field.value = setter.value;
       for (const type of ["input", "change"]) field.dispatchEvent(new Event(type, { bubbles: true }));
       field.focus();
@@ -143,6 +146,14 @@
   document.addEventListener("htmx:timeout", unanswered);
   document.addEventListener("htmx:beforeSwap", ({ detail: { xhr } }) => {
     if (xhr.status < 400 || xhr.status === 422) document.querySelector("#messages [data-away]")?.remove();
+  });
+
+  // Options that come into a list say which of them is chosen; the browser keeps to what it was while they came.
+  document.addEventListener("htmx:afterSwap", ({ detail: { target: list } }) => {
+    const chosen = list.matches?.("select") && list.querySelector("option[selected]");
+    if (!chosen) return;
+    list.value = chosen.value;
+    list.dispatchEvent(new Event("change", { bubbles: true }));
   });
 
   // What htmx puts into a <dialog> is shown; an empty answer closes it.

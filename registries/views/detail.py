@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Case, Value, When
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -30,6 +32,7 @@ from registries.views.workbench import (
 from servers.models import Server
 
 HISTORY = 20
+LOGINS_PER_PAGE = 50
 QUOTAS = 5
 REFRESHES = 8
 TOKEN_COLUMNS = [
@@ -140,14 +143,16 @@ def _token_context(registry: Registry) -> dict[str, object]:
 
 
 def _login_context(request: OrganisationRequest, registry: Registry) -> dict[str, object]:
-    """Every server of the organisation with its login, those that have one first."""
+    """The servers of the organisation with their logins, page by page, those that have one first."""
     if "servers.view_server" not in request.may:
         return {}
     held = {login.server_id: login for login in registry.logins.all()}
-    servers = Server.objects.of(request.organisation)
-    rows = sorted(((server, held.get(server.pk)) for server in servers), key=lambda row: row[1] is None)
+    has_none = Case(When(pk__in=list(held), then=Value(0)), default=Value(1))
+    servers = Server.objects.of(request.organisation).order_by(has_none, "name", "pk")
+    page = Paginator(servers, LOGINS_PER_PAGE).get_page(request.GET.get("page"))
     return {
-        "login_rows": rows,
+        "login_page": page,
+        "login_rows": [(server, held.get(server.pk)) for server in page],
         "has_logins": bool(held),
         "is_logging_in": any(login.is_busy for login in held.values()),
         "has_failed_logins": any(login.verdict for login in held.values()),

@@ -38,6 +38,8 @@ def show_workbench(
 def form_answer(request: OrganisationRequest, form: RegistryForm, *, test: RegistryTest | None = None) -> HttpResponse:
     """The form as it was typed, with its errors, or with the test that has just been asked for."""
     response = show_workbench(request, form, test=test, status=200 if test else 422)
+    if form.is_finding:
+        return response  # of which the search takes its list alone
     return retarget(reswap(response, "outerHTML"), "#workbench")
 
 

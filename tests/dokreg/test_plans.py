@@ -18,8 +18,6 @@ ALLOWED = {
     ("registries:list?sort=-tested", "registries_registry"): "the same",
     ("registries:list?sort=token", "registries_registry"): "the same",
     ("registries:list?sort=-token", "registries_registry"): "the same",
-    ("applications:add", "registries_registry"): "the form lists all registries to choose from",
-    ("applications:edit", "registries_registry"): "the same",
     ("applications:projects", "applications_application"): "registries are joined to hundreds of applications at once",
     ("fleet:matrix", "registries_standing"): "all pairs are counted, in a table of nothing but ids",
 }

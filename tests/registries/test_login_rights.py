@@ -1,6 +1,7 @@
 """Who may do what with logins, batches and their servers; and what follows when rows go or move another way."""
 
 import datetime as dt
+import re
 
 import pytest
 from django.test import Client
@@ -118,6 +119,26 @@ def test_adopting_twice_is_adopting_once(server: Server, client: Client) -> None
 @pytest.fixture
 def client(alice: User, client_of: ClientOf) -> Client:
     return client_of(alice)
+
+
+def test_of_many_servers_a_page_is_offered_and_what_others_show_stays(
+    organisation: Organisation, registry: Registry, client: Client
+) -> None:
+    servers = [make_server(organisation, f"many-{number:02}") for number in range(60)]
+    path = address("registries:logins", registry_id=registry.pk)
+    client.post(path, {"shown": [""], "servers": [servers[59].pk]})
+    offered = r'name="servers" type="checkbox" value="([^"]+)"( checked)?'
+    first, second = (
+        dict(re.findall(offered, client.get(f"{registry.get_absolute_url()}?page={page}").content.decode()))
+        for page in (1, 2)
+    )
+    assert (len(first), len(second)) == (50, 10)
+    assert {pk for pk, checked in (first | second).items() if checked} == {servers[59].pk}
+    assert next(iter(first)) == servers[59].pk
+    assert first.keys().isdisjoint(second)
+    client.post(path, {"shown": [""], "servers": [next(iter(second))]})
+    staying = Login.objects.exclude(state=Login.State.LEAVING).values_list("server", flat=True)
+    assert set(staying) == {servers[59].pk, next(iter(second))}
 
 
 def test_two_people_who_choose_at_once_do_not_undo_each_other(
