@@ -120,9 +120,9 @@ def main() -> dict[str, Any]:
     settings.ALLOWED_HOSTS.append("testserver")
     BoundedPaginator.MOST = AMOUNTS.audit * TIMES // 10  # as far below what there is as with a hundred thousand
     large_organisation = fill(AMOUNTS)
+    multiply(TIMES)
     alice = User.objects.get(username="alice")
     things = _with_history(make_things(large_organisation, alice), large_organisation)
-    multiply(TIMES)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")  # as autovacuum does: it decides on index-only scans
     large = large_tables()
