@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -10,6 +11,7 @@ from tests.lab import sshd
 from tests.running import Running
 
 LONGEST_SECONDS = 120
+IDLE_SECONDS = 1.0  # after this the server may close the connection at the very moment it is used again
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Program:
         self.key = key
         place = urlsplit(url or dokreg.url)
         self._connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=LONGEST_SECONDS)
+        self._used_at = time.monotonic()
 
     def get(self, name: str, /, **values: str) -> Reply:
         return self._ask("GET", f"/api/{name}?{urlencode(values)}", None)
@@ -47,9 +50,13 @@ class Program:
         return Reply(status, json.loads(content or "null"))
 
     def _send(self, method: str, path: str, body: str | None) -> tuple[int, bytes]:
+        if time.monotonic() - self._used_at > IDLE_SECONDS:
+            self._connection.close()  # and opens anew by itself
         self._connection.request(method, path, body, {"x-api-key": self.key, "Content-Type": "application/json"})
         answer = self._connection.getresponse()
-        return answer.status, answer.read()
+        content = answer.read()
+        self._used_at = time.monotonic()
+        return answer.status, content
 
 
 def key_of(dokreg: Running, username: str = "alice") -> str:

@@ -39,6 +39,8 @@ class Postgres(Daemon):
             "listen_addresses": "",
             "unix_socket_directories": str(self.sockets),
             "fsync": "off",
+            # In its own folder: tests look for what is left in /dev/shm.
+            "dynamic_shared_memory_type": "mmap",
             "max_connections": "300",
             "timezone": "UTC",
         }
