@@ -20,7 +20,7 @@ def sweep_registry_tests() -> None:
     runs.sweep(RegistryTest, run_registry_test, draft_password=None, to_tidy=True)
     batches.pump()
     for test_id in testing.cut_off():
-        tidy_after.delay(test_id)
+        runs.send_id(tidy_after, test_id)
     testing.end_drafts()
     batches.drop_orphans()
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from dokreg.retention import prune
 from organisations.models import AuditEntry, Organisation, Role, User
 from registries import batches, credentials, standings, tasks, testing
-from registries.models import Registry, RegistryTest, Standing
+from registries.models import Draft, Registry, RegistryTest, Standing
 from registries.models import TestBatch as Batch
 from registries.outcome import Outcome
 from servers import runs, ssh
@@ -230,6 +231,22 @@ def test_what_waits_for_its_turn_is_not_given_up(
     waiting.update(created_at=timezone.now() - dt.timedelta(hours=2))
     tasks.sweep_registry_tests()
     assert waiting.filter(state=Run.State.QUEUED).count() == 60 - PLACES
+
+
+def test_a_broker_that_takes_nothing_ends_no_sweep(
+    fleet: Organisation, alice: User, sent: list[str], commit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take_nothing(_test_id: str) -> None:
+        raise OperationalError
+
+    commit(everything, fleet, alice)
+    now = timezone.now()
+    RegistryTest.objects.update(state=Run.State.LOST, to_tidy=True, finished_at=now)
+    monkeypatch.setattr(tasks.tidy_after, "delay", take_nothing)
+    abandoned = Draft.objects.create(organisation=fleet, created_by=alice, expires_at=now)
+    tasks.sweep_registry_tests()
+    assert not Draft.objects.filter(pk=abandoned.pk).exists()
+    assert RegistryTest.objects.filter(to_tidy=True).exists()
 
 
 def test_the_clock_of_a_test_starts_when_it_is_sent(
