@@ -16,20 +16,35 @@ from servers.verdicts import Verdict
 
 _CHUNK = 32 * 1024
 _CHANNEL_CLOSE = 97  # RFC 4254, 9: SSH_MSG_CHANNEL_CLOSE
+_CHANNEL_MESSAGES = range(93, 101)  # RFC 4254, 9: those that name the other side's channel first
 _FORBIDDEN = 1  # RFC 4254, 5.1: SSH_OPEN_ADMINISTRATIVELY_PROHIBITED
 
 
 class Transport(paramiko.Transport):  # type: ignore[misc]  # paramiko has no types
-    """Tells whoever opens a channel why the server refused it.
+    """Tells whoever opens a channel why the server refused it, and says nothing more on one that it has closed.
 
     paramiko drops the server's words, and keeps the refusal in one place for all threads, where one takes it from
     another: whoever comes too late would believe that the connection is broken.
+
+    Where a command ends while its input is still being sent, paramiko's own thread answers the server's close, and the
+    rest of the input goes after it. For that sshd ends the whole connection, and all else that runs on it.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._opened_here = threading.local()
         self._refusals: dict[int, paramiko.ChannelException] = {}
+        self._closed: set[int] = set()  # by their numbers at the server, which gives them out again
+
+    def _send_message(self, data: paramiko.Message) -> None:
+        """What goes to a channel comes here one after the other: paramiko holds a lock meanwhile."""
+        kind, number = data.asbytes()[0], int.from_bytes(data.asbytes()[1:5])
+        if kind in _CHANNEL_MESSAGES:
+            if number in self._closed:
+                return
+            if kind == _CHANNEL_CLOSE:
+                self._closed.add(number)
+        super()._send_message(data)
 
     def get_exception(self) -> Exception | None:
         """The refusal of the channel that this thread asked for last, or what else went wrong."""
@@ -49,6 +64,7 @@ class Transport(paramiko.Transport):  # type: ignore[misc]  # paramiko has no ty
 
     def _parse_channel_open_success(self, message: paramiko.Message) -> None:
         number, theirs = message.get_int(), message.get_int()
+        self._closed.discard(theirs)
         if self._channels.get(number) is None:  # whoever asked for it waits no more, and nobody would ever close it
             self._send_message(_close(theirs))
             return

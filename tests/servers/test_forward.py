@@ -1,6 +1,8 @@
 """Connections through a server to elsewhere, over real sshd."""
 
+import contextlib
 import dataclasses
+import io
 import os
 import socket
 import ssl
@@ -9,13 +11,17 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import paramiko
 import psutil
 import pytest
+from paramiko.common import cMSG_CHANNEL_EOF
 from pytest_django import Settings
 
 from servers import ssh
+from servers.channels import Transport
 from servers.docker import OwnHost
 from servers.ssh import ForwardingForbidden, Refused, Target, Unreachable
+from tests.lab.daemons import wait_until
 from tests.lab.fixtures import NewServer
 from tests.lab.impostors import Refusing, Silent, TcpImpostor
 from tests.lab.sshd import Server
@@ -243,6 +249,35 @@ def test_nothing_is_left_open_however_it_ends(target: Target) -> None:
             for end in (end_well, break_off, wrap, find_nobody):
                 end(peer)
         wait_until_closed(before)
+
+
+def test_what_is_said_too_late_on_a_channel_does_not_end_the_others(server_one: Server) -> None:
+    """As a thread does that was about to end its input when the command ended."""
+    with contextlib.closing(Transport((server_one.host, server_one.port))) as transport:
+        key = paramiko.Ed25519Key.from_private_key(io.StringIO(server_one.private_key))
+        transport.connect(username=server_one.user, pkey=key)
+        other = transport.open_session()
+        other.exec_command("cat")
+        ended = transport.open_session()
+        ended.exec_command("true")
+        assert ended.recv_exit_status() == 0
+        wait_until(lambda: ended.closed, "both to have closed it")
+        time.sleep(0.2)  # until the server has forgotten it
+        transport._send_user_message(end_of_input(ended.remote_chanid))
+        other.sendall(b"still here")
+        assert other.recv(100) == b"still here"
+        again = transport.open_session()  # the server gives its number out again
+        assert again.remote_chanid == ended.remote_chanid
+        again.exec_command("cat")
+        again.shutdown_write()
+        assert again.recv_exit_status() == 0
+
+
+def end_of_input(number: int) -> paramiko.Message:
+    message = paramiko.Message()
+    message.add_byte(cMSG_CHANNEL_EOF)
+    message.add_int(number)
+    return message
 
 
 def test_a_lost_connection_is_opened_again(new_server: NewServer) -> None:
