@@ -6,14 +6,15 @@ from kombu.transport import redis
 
 
 class Channel(redis.Channel):
-    """One that, once its connection was given up, says so with an error that Kombu and Celery expect.
+    """One that, once its connection was given up or itself was closed, says so with an error that Kombu expects.
 
     With Kombu 5.7 whoever acknowledges a task, or closes a channel with tasks that were not acknowledged, after Redis
-    went away meets an AttributeError; Celery takes that for a defect, and the worker ends.
+    went away meets an AttributeError; Celery takes that for a defect, and the worker ends. Whoever sends a task meets
+    one when the channel was closed that the pool gives him, and is not connected anew.
     """
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - Kombu's signature
-        if self.connection.client is None:
+        if self.connection is None or self.connection.client is None:
             raise ConnectionResetError("The connection to the broker was given up.")
         found: dict[str, Any] = super()._connparams(asynchronous=asynchronous)  # type: ignore[misc]
         return found

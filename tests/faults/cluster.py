@@ -239,7 +239,7 @@ class Clicks:
     def _press(self, visitor: Visitor, server: str) -> None:
         end = time.monotonic() + 60
         while (page := visitor.htmx_post(f"/acme/settings/servers/{server}/test/")).status != 200:
-            assert page.status == AWAY, page
+            assert page.status == AWAY, f"{page.status} {page.text}\n{self.cluster.said}"
             assert int(page.headers["Retry-After"]) > 0
             assert time.monotonic() < end, page
             self.turned_away += 1
