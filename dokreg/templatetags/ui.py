@@ -72,6 +72,24 @@ def icon(name: str, label: str = "") -> SafeString:
     return format_html('<svg class="icon" {}><use href="{}"></use></svg>', meaning, f"{static('icons.svg')}#{name}")
 
 
+@register.simple_tag
+def badge(state: str, label: str = "") -> SafeString:
+    """A state by icon, word and colour; `label` is another word for it."""
+    return format_html(
+        '<span class="badge" data-state="{}">{}{}</span>', state, icon(state_icon(state)), label or state_word(state)
+    )
+
+
+@register.simple_tag
+def time(at: dt.datetime | None) -> str:
+    """A time, said as a distance from now; nothing where there is none."""
+    if not at:
+        return ""
+    local = timezone.localtime(at)
+    title = date_format(local, "j M Y, H:i:s T")
+    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), title, ago(at))
+
+
 @register.filter
 def state_icon(state: str) -> str:
     """The icon of a state."""
