@@ -1,7 +1,6 @@
 """The broker, the workers and beat: who is there, what waits, and who fetches it."""
 
 import contextlib
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,11 +8,10 @@ from django.utils import timezone
 
 from dokreg import health
 from dokreg.celery import app
-from dokreg.doctor.checks import ERROR, WARNING, Finding, age, plural, size
+from dokreg.doctor.checks import ERROR, WARNING, Finding, age, plural, round_trip, size
 from dokreg.models import Heartbeat
 
 QUEUES = ("default", "ssh")
-SLOW_MS = 20
 MANY_WAITING = 1000
 FULL = 0.8  # of the memory that the broker may take
 ANSWER_SECONDS = 0.7  # for all workers together
@@ -34,15 +32,12 @@ def queue_lengths(client: Any) -> dict[str, int]:
 
 def look_at_the_broker() -> Iterator[Finding]:
     with broker_client() as client:
-        began = time.perf_counter()
-        client.ping()
-        ms = (time.perf_counter() - began) * 1000
+        way = round_trip(client.ping, why="Every click that starts something waits for it.", fix="Run it closer.")
         facts = client.info()
         lengths = queue_lengths(client)
         in_hand = int(client.hlen("unacked"))
     yield Finding("Kind", f"{facts.get('server_name', 'redis').capitalize()} {_version(facts)}")
-    why = "Every click that starts something waits for it."
-    yield Finding("Round trip", f"{ms:.1f} ms", *((WARNING, why, "Run it closer.") if ms > SLOW_MS else ()))
+    yield way
     yield from _memory(facts)
     for queue, length in lengths.items():
         many = (WARNING, "Workers do not keep up.", "Run more of them, or give them more threads.")

@@ -1,11 +1,14 @@
 """The checks there are, in the order in which their apps are ready, and what they answer."""
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 SEVERITY = (OK, WARNING, ERROR)
 DATABASE, BROKER = "database", "broker"
+SLOW_MS = 20  # to somebody who is asked a dozen times for a page
+LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,17 @@ class Finding:
     @property
     def word(self) -> str:
         return self.state.capitalize() if self.state != OK else "OK"
+
+
+def round_trip(ask: Callable[[], object], *, why: str, fix: str) -> Finding:
+    """How far away somebody is who answers at once: the quickest of a few answers, for a moment may be a busy one."""
+    times = []
+    for _ in range(LOOKS):
+        began = time.perf_counter()
+        ask()
+        times.append((time.perf_counter() - began) * 1000)
+    is_far = min(times) > SLOW_MS
+    return Finding("Round trip", f"{min(times):.1f} ms", *((WARNING, why, fix) if is_far else ()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """The database: which, how large, how quick, and what keeps it busy."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,9 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from dokreg.doctor.checks import ERROR, OK, WARNING, Finding, size
+from dokreg.doctor.checks import ERROR, OK, WARNING, Finding, round_trip, size
 from dokreg.doctor.checks import age as in_words
 
-SLOW_MS = 20
 LONG_TRANSACTION_SECONDS = 60
 FULL = 0.8  # of the connections
 CLOCK_SECONDS = 2  # leases and due times are compared over machines
@@ -22,11 +20,8 @@ BAD_CLOCK_SECONDS = 15
 def look_at_it() -> Iterator[Finding]:
     yield Finding("Kind", _kind())
     yield Finding("Size", size(_size()))
-    began = time.perf_counter()
-    _one("SELECT 1")
-    ms = (time.perf_counter() - began) * 1000
     why = "Each page asks a dozen times: it waits for the way to the database."
-    yield Finding("Round trip", f"{ms:.1f} ms", *_if(ms > SLOW_MS, why, "Run dokreg closer to its database."))
+    yield round_trip(lambda: _one("SELECT 1"), why=why, fix="Run dokreg closer to its database.")
 
 
 def look_at_migrations() -> Iterator[Finding]:
