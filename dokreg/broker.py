@@ -14,7 +14,7 @@ class Channel(redis.Channel):
     """
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - Kombu's signature
-        if self.connection is None or self.connection.client is None:
+        if getattr(self.connection, "client", None) is None:  # a closed channel has no connection at all
             raise ConnectionResetError("The connection to the broker was given up.")
         found: dict[str, Any] = super()._connparams(asynchronous=asynchronous)  # type: ignore[misc]
         return found

@@ -10,7 +10,7 @@ from tests.lab.redis import Redis
 def test_a_channel_that_was_closed_meanwhile_is_opened_anew(tmp_path: Path) -> None:
     with Redis(tmp_path / "redis") as redis, Connection(redis.url) as connection:
         producer = Producer(connection)
-        connection.default_channel.close()
+        connection.maybe_close_channel(connection.default_channel)
         producer.publish("an id", routing_key="default", retry=True, retry_policy={"max_retries": 1})
         with redis.client() as client:
             assert client.llen("default") == 1
