@@ -8,7 +8,7 @@ from tests.lab.engine import Engine
 from tests.lab.fixtures import ALICE
 from tests.lab.registry import Account
 
-# By way of a shell, which hears a TERM: busybox as the first process of its container does not, and is killed after 10 s.
+# By way of a shell, which hears a TERM: busybox as the first process of a container does not, and is killed after 10 s.
 ANSWERS = '["/bin/sh", "-c", "trap exit TERM; /bin/busybox httpd -f -p {port} -h /etc & wait"]'
 
 
