@@ -23,7 +23,7 @@ from tests import prepared
 ROOT = Path(__file__).resolve().parents[1]
 # Folders whose tests run in one process, the longest first; what is named nowhere runs in the last.
 GROUPS = (("faults",), ("dokreg",), ("api", "applications"), ("browser",), ("clients", "servers", "deploy", "image"))
-AT_ONCE = 4
+AT_ONCE = (os.cpu_count() or 1) + 1  # while one waits; with more, all are late, and what has a deadline misses it
 BACKENDS: dict[str, list[str]] = {
     "PostgreSQL and Redis": [sys.executable, "-m", "tests.beside"],
     "SQLite": [],
