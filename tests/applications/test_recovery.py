@@ -20,7 +20,7 @@ from tests.lab import sshd
 from tests.lab.engine import Engine
 from tests.lab.fixtures import NewFolder
 from tests.lab.registry import BasicRegistry
-from tests.lab.web import answer_of, containers_on, push_web
+from tests.lab.web import DEAF, answer_of, containers_on, push_web
 from tests.registries.rows import lab_server
 
 Action, State = Deployment.Action, Deployment.State
@@ -30,7 +30,7 @@ SLEEPS = ["sleep", "3600"]
 @pytest.fixture
 def image(lab_registry: BasicRegistry, engine_two: Engine, port: int) -> str:
     reference = f"{lab_registry.host}/shop/web:{port}"
-    push_web(engine_two, reference, port=port, marker="old")
+    push_web(engine_two, reference, port=port, marker="old", command=DEAF.format(port=port))
     return reference
 
 

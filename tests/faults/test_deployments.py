@@ -16,7 +16,7 @@ from tests.lab.ports import free_port
 from tests.lab.registry import BasicRegistry
 from tests.lab.slow_line import HeldLine
 from tests.lab.sshd import Server, path_with_docker
-from tests.lab.web import answer_of, containers_on, push_web
+from tests.lab.web import DEAF, answer_of, containers_on, push_web
 from tests.owner import Owner
 from tests.running import Running, running
 
@@ -25,9 +25,6 @@ SLOW_LOGIN = """
 case " $* " in *" login "*) if [ -e {flag} ]; then sleep 8; fi;; esac
 exec "$docker" "$@"
 """
-DEAF = (
-    '["/bin/busybox", "sh", "-c", "trap \\"\\" TERM; /bin/busybox httpd -p {port} -h /etc; while :; do sleep 1; done"]'
-)
 PADDING = 3_000_000
 OVER = "('succeeded', 'failed', 'cancelled', 'lost')"
 

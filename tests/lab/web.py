@@ -10,6 +10,10 @@ from tests.lab.registry import Account
 
 # By way of a shell, which hears a TERM: busybox as the first process of a container does not, and is killed after 10 s.
 ANSWERS = '["/bin/sh", "-c", "trap exit TERM; /bin/busybox httpd -f -p {port} -h /etc & wait"]'
+# It answers as well, and has to be killed.
+DEAF = (
+    '["/bin/busybox", "sh", "-c", "trap \\"\\" TERM; /bin/busybox httpd -p {port} -h /etc; while :; do sleep 1; done"]'
+)
 
 
 def push_web(
