@@ -265,6 +265,8 @@ DATABASES = {
     or {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(DOKREG_DATA / "dokreg.sqlite3"),
+        # To open one means to read the whole schema, and the last one that is closed writes the log back into the file.
+        "CONN_MAX_AGE": 600,
         "OPTIONS": {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",

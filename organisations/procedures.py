@@ -6,7 +6,6 @@ use.
 """
 
 import datetime as dt
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -15,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 from django.forms import BaseForm
 from pydantic import BaseModel, ConfigDict, PlainSerializer, SecretStr, WithJsonSchema
 from pydantic.alias_generators import to_camel
+from pydantic_core import to_json
 
 from dokreg import permissions
 from organisations.api_key_models import ApiKey
@@ -117,7 +117,7 @@ class Written(bytes):
 
     @classmethod
     def of(cls, value: object) -> "Written":
-        return cls(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+        return cls(to_json(value))
 
 
 class Nothing(Schema):

@@ -1,6 +1,6 @@
 """The registry procedures of the HTTP API. No answer carries a secret."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -45,15 +45,12 @@ ON_THE_WIRE = {
     "method": "method",
     "__all__": "",
 }
-SHOWN_COLUMNS: tuple[str, ...] = (
+# As `_on_the_wire` takes them.
+SHOWN_COLUMNS = (
     "pk", "name", "image_prefix", "username", "url", "organisation_id", "kind", "method", "server_id",
-    "last_test__state", "last_test__verdict", "last_test__server_id",
+    AsJavaScriptWrites("created_at"), AsJavaScriptWrites("token_expires_at"),
+    "last_test__state", "last_test__verdict", "last_test__server_id", AsJavaScriptWrites("last_test__finished_at"),
 )  # fmt: skip
-SHOWN_TIMES = {
-    "created": AsJavaScriptWrites("created_at"),
-    "token_expires": AsJavaScriptWrites("token_expires_at"),
-    "last_test_finished": AsJavaScriptWrites("last_test__finished_at"),
-}
 EXAMPLE_ID = "V1StGXR8Z5jdHi6BmyTab"
 EXAMPLE = {
     "registryId": EXAMPLE_ID,
@@ -269,7 +266,7 @@ def test_saved(caller: Caller, values: TestOfSaved) -> bool:
 
 
 def _rows(caller: Caller) -> Any:
-    return Registry.objects.of(caller.organisation).values(*SHOWN_COLUMNS, **SHOWN_TIMES)
+    return Registry.objects.of(caller.organisation).values_list(*SHOWN_COLUMNS)
 
 
 def _shown(caller: Caller, registry_id: str) -> RegistryRecord:
@@ -287,29 +284,29 @@ def _row(caller: Caller, registry_id: str) -> Registry:
     return registry
 
 
-def _on_the_wire(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A RegistryRecord as JSON has it."""
-    state = row["last_test__state"]
+def _on_the_wire(row: Sequence[Any]) -> dict[str, Any]:
+    """A RegistryRecord as JSON has it, of SHOWN_COLUMNS.
+
+    By position: to name the columns of a thousand rows takes about as long as to read them.
+    """
+    (
+        pk, name, image_prefix, username, url, organisation_id, kind, method, server_id, created, token_expires,
+        state, verdict, tested_on, tested_at,
+    ) = row  # fmt: skip
     return {
-        "registryId": row["pk"],
-        "registryName": row["name"],
-        "imagePrefix": row["image_prefix"] or None,
-        "username": row["username"],
-        "registryUrl": "" if row["url"] == references.DOCKER_HUB else row["url"],
-        "createdAt": row["created"],
+        "registryId": pk,
+        "registryName": name,
+        "imagePrefix": image_prefix or None,
+        "username": username,
+        "registryUrl": "" if url == references.DOCKER_HUB else url,
+        "createdAt": created,
         "registryType": "cloud",
-        "organizationId": row["organisation_id"],
-        "kind": row["kind"],
-        "method": row["method"],
-        "serverId": row["server_id"],
-        "tokenExpiresAt": row["token_expires"],
-        "lastTest": state
-        and {
-            "state": state,
-            "verdict": row["last_test__verdict"],
-            "finishedAt": row["last_test_finished"],
-            "serverId": row["last_test__server_id"],
-        },
+        "organizationId": organisation_id,
+        "kind": kind,
+        "method": method,
+        "serverId": server_id,
+        "tokenExpiresAt": token_expires,
+        "lastTest": state and {"state": state, "verdict": verdict, "finishedAt": tested_at, "serverId": tested_on},
     }
 
 
