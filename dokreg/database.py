@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
-from django.db.models import CharField, Func
+from django.db.models import CharField, FloatField, Func
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -86,3 +86,16 @@ class AsJavaScriptWrites(Func):
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
         template = """to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
         return self.as_sql(compiler, connection, template=template, **context)
+
+
+class SecondsOf(Func):
+    """A time as seconds since 1970, made by the database: for lists of a thousand rows and more, as above."""
+
+    output_field = FloatField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        template = "(julianday(%(expressions)s) - 2440587.5) * 86400.0"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template="extract(epoch FROM %(expressions)s)::float8", **context)

@@ -1,8 +1,7 @@
 """The fleet: registries × servers, how each pair stands. Read in as many queries for ten thousand pairs as for four."""
 
-import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,7 @@ from django.utils.functional import cached_property
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
+from dokreg.database import SecondsOf
 from dokreg.templatetags.ui import DAY, HOUR, MINUTE, icon, state_icon, state_word
 from organisations.models import Organisation
 from registries.models import Login, Registry, RegistryTest, Standing
@@ -98,6 +98,8 @@ class Row:
     """A server with its cells, in the order of the columns."""
 
     server: Server
+    address: str
+    test_address: str
     tally: Tally
     cells: SafeString
 
@@ -107,6 +109,8 @@ class Column:
     """A registry."""
 
     registry: Registry
+    address: str
+    test_address: str
     tally: Tally
 
 
@@ -137,21 +141,31 @@ class Matrix:
 
     @cached_property
     def columns(self) -> list[Column]:
-        return [Column(registry, self._by_registry[registry.pk]) for registry in self.registries]
+        page = _addresses("registries:detail", self.organisation)
+        test = _addresses("fleet:test_registry", self.organisation)
+        return [
+            Column(registry, page(registry.pk), test(registry.pk), self._by_registry[registry.pk])
+            for registry in self.registries
+        ]
 
     @cached_property
     def rows(self) -> list[Row]:
-        standings, logins = self._standings(), self._logins()
+        standings, problems, logins = self._standings(), self._problems(), self._logins()
         shown = {registry.pk for registry in self.registries}
-        others = sorted({row[-3:] for row in (*standings, *logins) if row[0] not in shown}, key=lambda row: row[1])
+        others = sorted({row[-3:] for row in (*problems, *logins) if row[0] not in shown}, key=lambda row: row[1])
         writer = _Writer(
             self.organisation,
-            {(row[0], row[1]): row[2:-3] for row in standings},
+            {(row[0], row[1]): row[2:7] for row in (*standings, *problems)},
             {(row[0], row[1]): row[2] for row in logins},
             list(self.registries),
             self._owned(Registry(pk=pk, name=name, credentials_mark=mark) for pk, name, mark in others),
         )
-        return [Row(server, self._by_server[server.pk], writer.cells(server)) for server in self.servers]
+        page = _addresses("servers:detail", self.organisation, of="server_id")
+        test = _addresses("fleet:test_server", self.organisation, of="server_id")
+        return [
+            Row(server, page(server.pk), test(server.pk), self._by_server[server.pk], writer.cells(server))
+            for server in self.servers
+        ]
 
     @cached_property
     def tally(self) -> Tally:
@@ -253,21 +267,34 @@ class Matrix:
         return rows.filter(self._narrowing, organisation=self.organisation).order_by()
 
     def _not_plain(self, which: Q) -> QuerySet[RegistryTest]:
-        """The last tests of pairs that did not simply pass."""
-        return self._narrowed(RegistryTest.objects.filter(NOT_PLAIN, which, standings__isnull=False))
+        """The last tests of pairs that did not simply pass.
+
+        That the standings are this organisation's, too, goes without saying, but not for the database: it would read
+        those of all organisations.
+        """
+        of_pairs = Q(standings__organisation=self.organisation)
+        return self._narrowed(RegistryTest.objects.filter(NOT_PLAIN, which, of_pairs))
 
     def _standings(self) -> list[tuple[Any, ...]]:
-        """What is in the page's columns; and of the other registries what is a problem, which a phone names."""
-        on_page = Q(server__in=list(self.servers))
+        """What is in the page's columns, and in those of logins that failed."""
         named = {registry.pk for registry in self.registries} | {pair[0] for pair in self._failed_logins}
-        standings = self._narrowed(Standing.objects.filter(on_page, registry__in=named)).values_list(
-            "registry_id", "server_id", "last_test_id", _chip("last_test"), "last_test__verdict",
-            "last_test__created_at", "last_test__credentials_mark", *OF_REGISTRY,
+        on_page = Standing.objects.filter(server__in=list(self.servers), registry__in=named)
+        return list(
+            self._narrowed(on_page).values_list(
+                "registry_id", "server_id", "last_test_id", _chip("last_test"), "last_test__verdict",
+                SecondsOf("last_test__created_at"), "last_test__credentials_mark",
+            )
         )  # fmt: skip
-        problems = self._not_plain(on_page & IS_PROBLEM).values_list(
-            "registry_id", "server_id", "pk", _chip(), "verdict", "created_at", "credentials_mark", *OF_REGISTRY
-        )
-        return [*standings, *problems]
+
+    def _problems(self) -> list[tuple[Any, ...]]:
+        """The same of all columns, and the names of these, for what is a problem: a phone names it."""
+        problems = self._not_plain(Q(server__in=list(self.servers)) & IS_PROBLEM)
+        return list(
+            problems.values_list(
+                "registry_id", "server_id", "pk", _chip(), "verdict", SecondsOf("created_at"), "credentials_mark",
+                *OF_REGISTRY,
+            )
+        )  # fmt: skip
 
     def _logins(self) -> list[tuple[Any, ...]]:
         named = Q(registry__in=list(self.registries)) | Q(state=Login.State.FAILED)
@@ -287,11 +314,10 @@ class _Writer:
         others: Collection[Registry],
     ) -> None:
         self._standings, self._logins = standings, logins
-        self._registries, self._others = _parts(registries), _parts(others)
-        some = "0"  # stands for an id, so that the address is looked up once
-        address = reverse("registries:test_detail", kwargs={"organisation": organisation.slug, "test_id": some})
-        self._tests = address.removesuffix(f"{some}/")
-        self._now = timezone.now()
+        page = _addresses("registries:detail", organisation)
+        self._registries, self._others = _parts(registries, page), _parts(others, page)
+        self._test_address = _addresses("registries:test_detail", organisation, of="test_id")
+        self._now = timezone.now().timestamp()
         self._marks = {chip: _mark(chip) for chip in (*PROBLEMS, *UNDER_WAY, "passed", "warning", "never")}
         self._login_marks = {
             state: f'<span class="login" data-login="{state}">{icon(name)}{_aside(f"; {words}")}</span>'
@@ -321,7 +347,7 @@ class _Writer:
         label = f' data-label="{name}"' if is_problem else ""
         is_changed = bool(test) and tested_mark != mark
         address = (
-            f'{self._tests}{test}/" title="{_title(chip, verdict, is_changed=is_changed)}'
+            f'{self._test_address(test)}" title="{_title(chip, verdict, is_changed=is_changed)}'
             if test
             else (f"{address}?server={server}")
         )
@@ -331,8 +357,8 @@ class _Writer:
             f"{self._age(at) if at else ''}{_CHANGED if is_changed else ''}{login_mark}</a></td>"
         )
 
-    def _age(self, at: dt.datetime) -> str:
-        seconds = (self._now - at).total_seconds()
+    def _age(self, at: float) -> str:
+        seconds = self._now - at
         if seconds < MINUTE:
             return "now"
         if seconds < HOUR:
@@ -340,9 +366,16 @@ class _Writer:
         return f"{int(seconds // HOUR)} h" if seconds < DAY else f"{int(seconds // DAY)} d"
 
 
-def _parts(registries: Collection[Registry]) -> list[tuple[str, str, str, str]]:
+def _addresses(view: str, organisation: Organisation, *, of: str = "registry_id") -> Callable[[str], str]:
+    """What answers the address for an id. It is looked up once: with something that stands for the id."""
+    some = "0"
+    before, _, after = reverse(view, kwargs={"organisation": organisation.slug, of: some}).rpartition(f"/{some}/")
+    return lambda pk: f"{before}/{pk}/{after}"
+
+
+def _parts(registries: Collection[Registry], page: Callable[[str], str]) -> list[tuple[str, str, str, str]]:
     """What a cell needs of each registry."""
-    return [(row.pk, row.credentials_mark, escape(row.name), row.get_absolute_url()) for row in registries]
+    return [(row.pk, row.credentials_mark, escape(row.name), page(row.pk)) for row in registries]
 
 
 def _aside(words: str) -> str:

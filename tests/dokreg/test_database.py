@@ -9,10 +9,12 @@ from pathlib import Path
 import psycopg
 import pytest
 from django.db import OperationalError, connection
+from django.utils import timezone
 from psycopg import errors
 
 from dokreg.configuration import as_postgresql
-from dokreg.database import give_back, is_away, patiently
+from dokreg.database import SecondsOf, give_back, is_away, patiently
+from dokreg.models import Heartbeat
 from tests.lab.postgres import Postgres
 from tests.running import ROOT
 
@@ -38,6 +40,7 @@ with connection.cursor() as cursor:
 """
 SLOW = """
 from django.db import OperationalError, connection
+from django.utils import timezone
 with connection.cursor() as cursor:
     cursor.execute("SHOW statement_timeout"); print(cursor.fetchone()[0])
     cursor.execute("SHOW lock_timeout"); print(cursor.fetchone()[0])
@@ -162,3 +165,10 @@ def test_nothing_is_tried_again_inside_of_a_transaction() -> None:
     with pytest.raises(OperationalError):
         patiently(act)
     assert act() == "done"
+
+
+@pytest.mark.django_db
+def test_a_time_in_seconds_is_the_one_that_is_stored() -> None:
+    beat = Heartbeat.objects.create(name="worker", at=timezone.now())
+    (seconds,) = Heartbeat.objects.filter(pk=beat.pk).values_list(SecondsOf("at"), flat=True)
+    assert seconds == pytest.approx(beat.at.timestamp(), abs=0.001)
