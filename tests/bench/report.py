@@ -28,7 +28,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
         "cpu": _cpu(),
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "system": platform.system(),
         "versions": {"python": platform.python_version(), "django": django.get_version()}
         | {name: version(name) for name in PACKAGES},
@@ -63,8 +63,8 @@ def write(path: Path, results: Results) -> None:
 
 def figures_of(results: Results) -> list[Figure]:
     """All figures, in the order of their sections."""
-    return [
-        Figure(**{name: value for name, value in row.items() if name != "met"})
+    return [  # a row without a unit is a number of something: what is empty is not written
+        Figure(**{"unit": ""} | {name: value for name, value in row.items() if name != "met"})
         for section in results["sections"].values()
         for row in section["figures"]
     ]

@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from tests.bench import __main__ as bench
 from tests.bench import report
 from tests.bench.figures import THE_SAME, Figure, compared
+from tests.running import ROOT
 
 ORDER = ("tests", "list", "load")
 FAST = Figure("a click", 101.4, "90–110", "by hand", 234.0, 0.43, "≤ 0.8", low=90, high=110, n=25)
 SLOW = Figure("the first page", 70, unit="KB", bar="≤ 60")
+NONE = Figure("logins lost", 0, unit="", bar="≤ 0")
 README = "before\n<!-- bench -->\n| old |\n<!-- /bench -->\nafter\n"
 
 
@@ -41,11 +44,11 @@ def test_the_median_is_compared_and_the_quartiles_are_kept() -> None:
 def test_a_section_measured_anew_leaves_the_others_as_they_were() -> None:
     first = report.with_section({"sections": {}}, "list", [FAST], order=ORDER)
     first["sections"]["list"]["date"] = "2020-01-01"
-    both = report.with_section(first, "tests", [SLOW], order=ORDER)
+    both = report.with_section(first, "tests", [SLOW, NONE], order=ORDER)
     assert list(both["sections"]) == ["tests", "list"]
     assert both["sections"]["list"] == first["sections"]["list"]
     assert both["sections"]["tests"]["date"] > "2026"
-    assert report.figures_of(both) == [SLOW, FAST]
+    assert report.figures_of(both) == [SLOW, NONE, FAST]
     assert "2020-01-01" in report.where_and_when(both)
 
 
@@ -75,3 +78,9 @@ def test_what_is_missed_is_named() -> None:
 )
 def test_numbers_are_for_people(value: float, unit: str, words: str) -> None:
     assert report.with_unit(value, unit) == words
+
+
+def test_the_readme_shows_what_was_measured_last() -> None:
+    text = (ROOT / bench.README).read_text()
+    assert report.in_readme(text, report.read(ROOT / bench.RESULTS), picture=bench.PICTURE) == text
+    assert (ROOT / bench.PICTURE).is_file()
