@@ -35,6 +35,9 @@ DESKTOP: ViewportSize = {"width": 1280, "height": 860}
 PHONE: ViewportSize = {"width": 360, "height": 740}
 WAIT_MILLISECONDS = 20_000  # the machine may be busy; nothing waits longer than it has to
 FORM_WITH_ERRORS = 422
+# What htmx says of a request that was under way when the page was left; a request that fails is told of by other words.
+LEFT_BEHIND = ("htmx:sendAbort", "htmx:afterRequest")
+SAID_ELSEWHERE = ("Failed to load resource", *LEFT_BEHIND)
 PAGES = {"document", "xhr", "fetch"}
 expect.set_options(timeout=WAIT_MILLISECONDS)
 
@@ -57,7 +60,7 @@ class Watch:
 
     def _heard(self, message: ConsoleMessage) -> None:
         # That a page or a file came with an error status is judged by the status itself.
-        if message.type in {"error", "warning"} and not message.text.startswith("Failed to load resource"):
+        if message.type in {"error", "warning"} and not message.text.startswith(SAID_ELSEWHERE):
             self.complaints.append(f"{message.type} on {message.location['url']}: {message.text}")
 
     def _broke(self, error: WebError) -> None:
