@@ -32,6 +32,10 @@
       if (!document.getElementById(id)) defects.push(`refers to #${id}, which is not there`);
     }
   }
+  for (const cell of all("td[data-label]")) {
+    const isLabelled = shown(cell) && getComputedStyle(cell, "::before").content !== "none";
+    if (isLabelled && !words(cell) && !cell.childElementCount) defects.push(`nothing beside “${cell.dataset.label}”`);
+  }
 
   // Contrast: a canvas understands every notation of colours, and mixes translucent ones
   const pixel = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
