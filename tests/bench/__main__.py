@@ -24,6 +24,7 @@ from tests.bench import (
     single,
     thousand,
 )
+from tests.bench.report import PICTURE, README, RESULTS
 from tests.running import ROOT
 
 SECTIONS = {
@@ -39,7 +40,6 @@ SECTIONS = {
     "production": production.figures,
     "thousand": thousand.figures,
 }
-RESULTS, PICTURE, README = "docs/bench.json", "docs/bench.svg", "README.md"
 
 
 def main(names: list[str], *, root: Path = ROOT) -> int:

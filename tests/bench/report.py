@@ -16,6 +16,7 @@ import psutil
 from tests.bench.figures import Figure
 
 Results = dict[str, Any]
+RESULTS, PICTURE, README = "docs/bench.json", "docs/bench.svg", "README.md"
 MARKS = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)
 PACKAGES = ("celery", "paramiko", "gunicorn", "psycopg", "pydantic")
 HEAD = ("work", "figure", "middle half", "against", "figure", "ratio", "bar", "met")

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from tests.bench import __main__ as bench
 from tests.bench import report
 from tests.bench.figures import THE_SAME, Figure, compared
 from tests.running import ROOT
@@ -81,6 +80,6 @@ def test_numbers_are_for_people(value: float, unit: str, words: str) -> None:
 
 
 def test_the_readme_shows_what_was_measured_last() -> None:
-    text = (ROOT / bench.README).read_text()
-    assert report.in_readme(text, report.read(ROOT / bench.RESULTS), picture=bench.PICTURE) == text
-    assert (ROOT / bench.PICTURE).is_file()
+    text = (ROOT / report.README).read_text()
+    assert report.in_readme(text, report.read(ROOT / report.RESULTS), picture=report.PICTURE) == text
+    assert (ROOT / report.PICTURE).is_file()
