@@ -18,7 +18,7 @@ from organisations.responses import see_other
 from organisations.uses import uses_of
 from registries import alarms, quotas, rotations, saving
 from registries.forms import RegistryForm
-from registries.models import Draft, Registry, RegistryTest
+from registries.models import Draft, Registry, RegistryTest, Rotation
 from registries.short_forms import SavedTestForm
 from registries.views.workbench import (
     form_answer,
@@ -101,9 +101,14 @@ def delete(request: OrganisationRequest, registry_id: str) -> HttpResponse:
 
 
 def show_detail(
-    request: OrganisationRequest, registry: Registry, form: SavedTestForm, *, status: int = 200
+    request: OrganisationRequest,
+    registry: Registry,
+    form: SavedTestForm,
+    *,
+    ended: Rotation | None = None,
+    status: int = 200,
 ) -> HttpResponse:
-    """The page of a registry."""
+    """The page of a registry; of a rotation that has ended meanwhile it tells those who cannot see the page."""
     may_audit = "organisations.view_auditentry" in request.may
     context: dict[str, object] = {
         "section": "registries",
@@ -116,6 +121,7 @@ def show_detail(
         "entries": audit.entries_of(registry) if may_audit else [],
         "alarms": alarms.open_alarms(registry),
         "rotation": rotations.to_show(registry),
+        "ended": ended,
         "dependents": rotations.dependents(registry),
         **_token_context(registry),
         **_login_context(request, registry),

@@ -6,24 +6,30 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.http import HttpResponseClientRefresh
 
 from organisations.access import OrganisationRequest, requires
 from organisations.responses import see_other
 from registries import rotations
 from registries.models import RegistryTest, Rotation
+from registries.short_forms import SavedTestForm
+from registries.views.detail import one_registry, show_detail
 
 
 @never_cache
 @require_safe
 @requires("registries.view_registry")
 def show(request: OrganisationRequest, rotation_id: str) -> HttpResponse:
-    """For htmx the card on the registry's page as it stands now; for others that page."""
+    """For htmx the card on the registry's page as it stands now; for others that page.
+
+    Once it is over htmx gets the whole page, of which the card takes what may have changed with it, and leaves the
+    forms that somebody may be filling in.
+    """
     rotation = _one(request, rotation_id)
     if not request.htmx:
         return see_other(rotation.registry)
     if not rotation.is_under_way:
-        return HttpResponseClientRefresh()  # everything on the registry's page may have changed with it
+        registry = one_registry(request, str(rotation.registry_id))
+        return show_detail(request, registry, SavedTestForm(registry=registry), ended=rotation)
     return render(request, "registries/detail.html#rotation", {"rotation": rotation, "registry": rotation.registry})
 
 

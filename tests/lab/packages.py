@@ -8,7 +8,7 @@ from pathlib import Path
 
 PROGRAMS = {
     "busybox-static": ["busybox"],
-    "chromium": ["chromium"],
+    "chromium-headless-shell": ["chromium-headless-shell"],
     "curl": ["curl"],
     "docker-compose": ["docker-compose"],
     "docker-registry": ["docker-registry"],

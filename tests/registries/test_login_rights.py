@@ -184,6 +184,34 @@ def test_what_could_not_even_be_tested_can_be_switched_to_all_the_same(
     assert "Switch all the same" in page
 
 
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (Rotation.State.SWITCHED, "uses the new credentials now."),
+        (Rotation.State.KEPT, "Not switched: {} goes on with the old credentials."),
+    ],
+)
+def test_the_end_of_a_rotation_leaves_what_is_typed_meanwhile(
+    organisation: Organisation, registry: Registry, server: Server, client: Client, state: Rotation.State, told: str
+) -> None:
+    logins.choose(registry=registry, servers=[server])
+    rotation = Rotation.objects.create(organisation=organisation, registry=registry, url=registry.url)
+
+    def look() -> str:
+        return client.get(rotation.get_absolute_url(), headers={"HX-Request": "true"}).content.decode()
+
+    meanwhile = look()
+    taken = re.search(r'hx-select-oob="([^"]+)"', meanwhile)
+    assert taken
+    rotation.state = state
+    rotation.save()
+    page = look()
+    assert told.format(registry.name) in page
+    for selector in taken[1].split(","):
+        assert page.count(f'id="{selector[1:]}"') == (selector != "#token"), selector  # a password has no token
+    assert 'hx-trigger="every 700ms"' not in page
+
+
 def test_a_registry_that_was_deleted_meanwhile_is_not_made_anew(registry: Registry, alice: User) -> None:
     stale = Registry.objects.get(pk=registry.pk)
     registry.delete()
