@@ -24,6 +24,7 @@ import redis
 from celery import Celery
 
 from tests import beside, prepared
+from tests.forking import Forking
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 90.0
@@ -58,6 +59,7 @@ class Running:
             "DOKREG_BIND": f"127.0.0.1:{self.port}",
         } | variables
         self.lines: list[str] = []
+        self._forking: Forking | None = None
 
     def start(self) -> "Running":
         """Start it, and wait until it says that it is ready."""
@@ -140,16 +142,10 @@ class Running:
 
     def run_module(self, name: str, wanted: object) -> str:
         """Run a module of the tests that writes to its database, with something for stdin as JSON; what it printed."""
-        done = subprocess.run(
-            [sys.executable, "-m", name],
-            cwd=ROOT,
-            env=self.environment | {"DJANGO_SETTINGS_MODULE": "dokreg.settings", "DOKREG_ALLOW_LOOPBACK": "true"},
-            input=json.dumps(wanted),
-            text=True,
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-        return done.stdout
+        environment = self.environment | {"DJANGO_SETTINGS_MODULE": "dokreg.settings", "DOKREG_ALLOW_LOOPBACK": "true"}
+        if self._forking is None or self._forking.environment != environment:
+            self._forking = Forking(environment)
+        return self._forking.run(name, json.dumps(wanted))
 
     def send(self, task: str, *arguments: str) -> None:
         """Hand a task to its broker, as beat does it when its time has come."""
