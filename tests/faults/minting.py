@@ -75,6 +75,15 @@ class Registries:
         )
 
     @property
+    def workers(self) -> list[str]:
+        """Which of them have minted for one of these."""
+        return self.dokreg.column(
+            "SELECT DISTINCT f.worker FROM registries_tokenrefresh f JOIN registries_registry r ON r.id = f.registry_id"
+            " WHERE r.name LIKE ?",
+            self._like,
+        )
+
+    @property
     def done(self) -> int:
         """How many have a token that lives, and nothing due."""
         (number,) = self.dokreg.column(

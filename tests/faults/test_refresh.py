@@ -95,29 +95,33 @@ def test_a_worker_killed_between_minting_and_saving_is_found_and_one_more_token_
 @pytest.mark.usefixtures("owner")
 def test_two_beats_and_two_workers_mint_everything_once(dokreg: Running, cloud: Aws) -> None:
     registries = Registries.add(dokreg, cloud, "TWICE", 50, due_in=3600)
+    rounds = 0
     with dokreg.beside("beat"), dokreg.beside(*SECOND_WORKER):
         wait_for_second_worker(dokreg)
-        with cloud.having(delay=0.25):  # together they take longer than a worker keeps its place
-            registries.set(f"refresh_due_at = {moment()}")
-            for _ in range(8):
-                dokreg.send(DISPATCH)
-                dokreg.send(SWEEP)
-            end = time.monotonic() + 60
-            while registries.done < 50 and time.monotonic() < end:
-                # A broker that was away brings a message twice: what is under way is sent again and again.
-                under_way = dokreg.column(UNDER_WAY)
-                assert len(under_way) <= 4  # the default of DOKREG_REFRESHES_AT_ONCE
-                for refresh in under_way:
-                    dokreg.send("registries.tasks.refresh_token", refresh)
-        registries.wait_until_done()
-        workers = dokreg.column(
-            "SELECT DISTINCT f.worker FROM registries_tokenrefresh f JOIN registries_registry r ON r.id = f.registry_id"
-            " WHERE r.name LIKE 'TWICE %'"
-        )
-        assert len(workers) == 2
-    assert registries.states == ["passed"] * 50
-    assert max(cloud.mints[key] for key in registries.keys) == 1
-    assert registries.count(needed=1) == Count(asked=50, done=50, lost=0, doubled=0)
+        while len(registries.workers) < 2 and rounds < 5:  # on a busy machine one of them may be the quicker every time
+            rounds += 1
+            with cloud.having(delay=0.25):  # together they take longer than a worker keeps its place
+                refresh_all_with_messages_that_come_twice(registries)
+        assert len(registries.workers) == 2
+    assert registries.states == ["passed"] * 50 * rounds
+    assert max(cloud.mints[key] for key in registries.keys) == rounds
+    assert registries.count(needed=rounds) == Count(asked=50, done=50, lost=0, doubled=0)
+
+
+def refresh_all_with_messages_that_come_twice(registries: Registries) -> None:
+    """A broker that was away brings a message twice: what is under way is sent again and again."""
+    dokreg = registries.dokreg
+    registries.set(f"refresh_due_at = {moment()}")
+    for _ in range(8):
+        dokreg.send(DISPATCH)
+        dokreg.send(SWEEP)
+    end = time.monotonic() + 60
+    while registries.done < 50 and time.monotonic() < end:
+        under_way = dokreg.column(UNDER_WAY)
+        assert len(under_way) <= 4  # the default of DOKREG_REFRESHES_AT_ONCE
+        for refresh in under_way:
+            dokreg.send("registries.tasks.refresh_token", refresh)
+    registries.wait_until_done()
 
 
 def test_people_are_told_once_each_time_something_changes(dokreg: Running, cloud: Aws, owner: Owner) -> None:
