@@ -1,7 +1,6 @@
 """How import_dokploy reads: what it refuses, what it survives, and that no secret shows on the way."""
 
 import io
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,8 +21,8 @@ from tests.lab.dokploy import DokployApi
 from tests.lab.impostors import Refusing
 from tests.lab.postgres import Postgres
 from tests.lab.watch import watching
+from tests.running import ROOT, Running
 
-ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "marked-database-password"
 ARGUMENTS = ("--organisation", "acme", "--by", "alice")
 NewImporter = Callable[..., Importer]
@@ -180,9 +179,8 @@ def test_a_file_of_a_secret_that_is_not_there_is_named(alice: User, monkeypatch:
 def test_no_process_shows_the_password(postgres: Postgres, tmp_path: Path) -> None:
     """In a process of its own, with a database of its own."""
     (tmp_path / "url").write_text(postgres.url("nowhere", password=PASSWORD))
-    environment = os.environ | {"DOKREG_DATA": str(tmp_path), "DOKPLOY_DATABASE_URL_FILE": str(tmp_path / "url")}
+    environment = Running(tmp_path / "data").environment | {"DOKPLOY_DATABASE_URL_FILE": str(tmp_path / "url")}
     manage = [sys.executable, "manage.py"]
-    subprocess.run([*manage, "migrate", "--verbosity", "0"], cwd=ROOT, env=environment, check=True)
     script = "from organisations.models import *; from organisations.setup import *\n"
     script += "create_organisation(name='Acme', owner=User.objects.create_user('alice'), slug='acme')"
     subprocess.run([*manage, "shell", "--verbosity", "0", "-c", script], cwd=ROOT, env=environment, check=True)

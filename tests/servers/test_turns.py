@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime as dt
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +12,10 @@ from django.utils import timezone
 from organisations.models import Organisation
 from servers import processes, turns
 from servers.models import ConfigTurn, Server
+from tests.running import ROOT, Running
 from tests.servers.rows import make_server
 
 pytestmark = pytest.mark.django_db
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -109,7 +108,7 @@ print(*(make_server(organisation, f"web-{number}").pk for number in range(20)))
 
 
 def test_of_many_processes_and_threads_one_gets_it(tmp_path: Path) -> None:
-    environment = os.environ | {"DOKREG_DATA": str(tmp_path), "DJANGO_SETTINGS_MODULE": "dokreg.settings"}
+    environment = Running(tmp_path / "data").environment | {"DJANGO_SETTINGS_MODULE": "dokreg.settings"}
 
     def start(*arguments: str) -> "subprocess.Popen[str]":
         pipe = subprocess.PIPE
@@ -117,8 +116,6 @@ def test_of_many_processes_and_threads_one_gets_it(tmp_path: Path) -> None:
             [sys.executable, *arguments], cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, text=True
         )
 
-    with start("manage.py", "migrate", "-v0") as migration:
-        migration.communicate()
     with start("-c", SERVERS) as making:
         servers = making.communicate()[0].split()
     with contextlib.ExitStack() as stack:
