@@ -1,6 +1,7 @@
 """What every test shares: the people, the table of pages, the lab, and settings that make tests quick."""
 
 import contextlib
+import gc
 import sqlite3
 
 import pytest
@@ -80,3 +81,9 @@ def _quick_settings(settings: Settings) -> None:
 def _young_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test sees a dokreg that has just started: no page complains yet that no worker beats."""
     monkeypatch.setattr(health, "STARTED_AT", timezone.now())
+
+
+def pytest_sessionfinish() -> None:
+    """pytest collects garbage five times at its end; with so much loaded once is long enough."""
+    gc.collect()
+    gc.freeze()

@@ -195,6 +195,7 @@ def test_the_machines_role_assumes_none_that_only_a_registry_names(ecr_machine: 
 def test_the_machines_configuration_plays_no_part_with_an_access_key(
     ecr: Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    ecr.mint()  # the stand-in itself looks at the machine's configuration, when it is first asked
     configuration = tmp_path / "config"
     configuration.write_text("[default]\nregion = nowhere-1\nendpoint_url = http://127.0.0.1:1\n")
     for name, value in {
