@@ -1,13 +1,14 @@
 """Words and icons of the pages: times, durations, states."""
 
 import datetime as dt
+import re
 from functools import lru_cache
 
 from django import template
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
@@ -15,6 +16,7 @@ register = template.Library()
 MINUTE, HOUR, DAY = 60, 3600, 86400
 SOON = 3
 DAYS_IN_WORDS = 30
+BREAKS = re.compile(r"(?<=[./:])(?=\w)")
 
 # What a run, a rung or a host key may be → the icon and the word that show it, next to the colour.
 STATES = {
@@ -106,6 +108,12 @@ def state_word(state: str) -> str:
 def level_icon(level: str) -> str:
     """The icon of a message."""
     return LEVELS.get(level, "info")
+
+
+@register.filter
+def breakable(address: str) -> SafeString:
+    """A host, path or reference that a narrow column breaks behind its dots, colons and slashes, not inside a word."""
+    return format_html_join(mark_safe("<wbr>"), "{}", ([part] for part in BREAKS.split(address)))
 
 
 @register.filter

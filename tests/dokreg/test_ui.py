@@ -165,3 +165,16 @@ def test_no_page_has_inline_code_or_style() -> None:
 @pytest.mark.parametrize("name", ["400.html", "403.html", "403_csrf.html", "404.html", "500.html"])
 def test_an_error_page_needs_no_context(name: str) -> None:
     assert "To the start page" in render_to_string(name)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("registry.example.com:5000/acme", "registry.<wbr>example.<wbr>com:<wbr>5000/<wbr>acme"),
+        ("ghcr.io/", "ghcr.<wbr>io/"),
+        ("a.<b>&'c'", "a.&lt;b&gt;&amp;&#x27;c&#x27;"),
+        ("", ""),
+    ],
+)
+def test_an_address_breaks_where_people_would_break_it(address: str, shown: str) -> None:
+    assert ui.breakable(address) == shown

@@ -405,7 +405,7 @@ def test_the_end_of_a_test_ends_the_watching_and_renews_the_page(
 def test_a_test_has_a_page_of_its_own(organisation: Organisation, alice: User, client_of: ClientOf) -> None:
     test = make_test(make_server(organisation), asked_by=alice)
     page = text_of(client_of(alice).get(url("test_detail", test_id=test.pk)))
-    for shown in ("<h1>", "Docker daemon", "alice", "web-1"):
+    for shown in ("<h1 id", "Docker daemon", "alice", "web-1"):
         assert shown in page
 
 
