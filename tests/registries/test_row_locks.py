@@ -47,6 +47,8 @@ def _whoever_waits_fails() -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '200ms'")
     yield
+    with connection.cursor() as cursor:
+        cursor.execute("RESET lock_timeout")  # it goes back to a pool, and on to others
     connection.close()
 
 
