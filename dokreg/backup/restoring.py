@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from dokreg import up
@@ -27,6 +28,7 @@ SEEN_AGAIN_WITHIN = 13.0  # seconds; a worker and beat each beat every ten
 LOCKED_AT_MOST = 30.0  # seconds that somebody else may hold the live database
 # One of each is in every installation that somebody has set up.
 _SET_UP = ("organisations_user", "organisations_organisation")
+OWN_APPS = frozenset({"dokreg", "organisations", "servers", "registries", "applications"})
 
 
 def look(source: str) -> Manifest:
@@ -44,6 +46,7 @@ def restore(source: str, *, replace: bool, say: Say) -> Manifest:
     Raises BackupProblem, and has changed nothing then. `replace` allows it where somebody has set dokreg up already.
     """
     with _alone(), staging.folder() as folder:
+        _refuse_that_of_another_application()
         if not replace and not is_empty():
             raise BackupProblem(
                 "The database has somebody's data in it, which a restore would replace. "
@@ -69,6 +72,21 @@ def is_empty() -> bool:
             if cursor.fetchone() is not None:
                 return False
     return True
+
+
+def _refuse_that_of_another_application() -> None:
+    labels = {label for label, _name in _recorded_migrations()}
+    if "organisations" not in labels and labels - MigrationLoader(None).migrated_apps:
+        raise BackupProblem(
+            "The database belongs to another application of Django’s, whose tables stand where dokreg’s would. "
+            "Nothing was changed. Give dokreg a database of its own."
+        )
+
+
+def _recorded_migrations() -> list[tuple[str, str]]:
+    """(app, name) of every migration that the live database has seen, of whatever application."""
+    recorder = MigrationRecorder(connection)
+    return list(recorder.applied_migrations()) if recorder.has_table() else []
 
 
 def _make_ready(database: Path, manifest: Manifest) -> None:
@@ -117,11 +135,14 @@ def _refuse_newer(manifest: Manifest) -> None:
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
     """No `manage.py up` runs on this data folder, or starts meanwhile."""
-    try:
-        with up.only_one(settings.DOKREG_DATA):
-            yield
-    except up.CannotStart as error:
-        raise BackupProblem(f"{str(error)[0].upper()}{str(error)[1:]} Stop it first.") from error
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(up.only_one(settings.DOKREG_DATA))
+        except up.CannotStart as error:
+            raise BackupProblem(f"{str(error)[0].upper()}{str(error)[1:]} Stop it first.") from error
+        except OSError as error:
+            raise staging.cannot_write(error) from error
+        yield
 
 
 def _refuse_while_running(say: Say) -> None:
@@ -193,9 +214,15 @@ def _replace_by_rows(database: Path) -> None:
 
 def _drop_tables() -> None:
     """dokreg's own; other tables in the same schema stay, and hold it up if they refer to these."""
+    own = {model._meta.db_table for model in apps.get_models(include_auto_created=True, include_swapped=True)} | {
+        MigrationRecorder.Migration._meta.db_table
+    }
+    unknown = set(_recorded_migrations()) - set(MigrationLoader(None).disk_migrations)
+    newer = tuple(f"{app}_" for app in OWN_APPS.intersection(app for app, _name in unknown))
     with connection.cursor() as cursor:
-        own = ("django_", *(f"{app.label}_" for app in apps.get_app_configs()))
-        tables = [table for table in connection.introspection.table_names(cursor) if table.startswith(own)]
+        there = connection.introspection.table_names(cursor)
+        # A later version may have tables that are not known here; what it calls them begins with the app's name.
+        tables = [table for table in there if table in own or table.startswith(newer)]
         if tables:
             cursor.execute(f"DROP TABLE {', '.join(map(connection.ops.quote_name, tables))}")
 

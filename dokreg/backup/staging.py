@@ -13,16 +13,24 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
 
+from dokreg.backup.problems import BackupProblem
+
 STAGED = "staged"
 _PREFIX, _LOCK = ".staging-", "lock"
 
 
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
-    """A folder (0700) in the data folder, gone with the block; those of processes that were killed go as well."""
+    """A folder (0700) in the data folder, gone with the block; those of processes that were killed go as well.
+
+    Raises BackupProblem if nothing can be written there.
+    """
     for left in settings.DOKREG_DATA.glob(f"{_PREFIX}*"):
         _remove_if_orphaned(left)
-    path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=settings.DOKREG_DATA))
+    try:
+        path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=settings.DOKREG_DATA))
+    except OSError as error:
+        raise cannot_write(error) from error
     with (path / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
@@ -58,6 +66,14 @@ def as_the_installation(database: Path) -> Iterator[None]:
         connections[DEFAULT_DB_ALIAS] = live
         del connections.settings[STAGED]
         ContentType.objects.clear_cache()
+
+
+def cannot_write(error: OSError) -> BackupProblem:
+    """For whoever finds that nothing can be written in the data folder."""
+    return BackupProblem(
+        f"The data folder {settings.DOKREG_DATA} cannot be written to: {error.strerror}. Backup and restore put the "
+        "database together in there. Set DOKREG_DATA to a folder that has room for it twice."
+    )
 
 
 def _connect(database: Path) -> SQLite:

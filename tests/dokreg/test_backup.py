@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -182,6 +183,70 @@ def test_an_installation_begun_with_other_keys_can_be_restored_with_the_right_on
     said = begun.manage("restore", str(backup))
     assert "The secret key is another one" in said
     assert contents(begun)["registries.Registry"] == contents(filled)["registries.Registry"]
+
+
+def test_a_backup_can_be_taken_whatever_the_keys_are(tmp_path: Path) -> None:
+    """Such as before a restore replaces what the present keys do not open."""
+    begun = Running(tmp_path / "begun", is_embedded=True, DOKREG_FERNET_KEYS=keys.new_key())
+    begun.manage("prepare")
+    begun.environment["DOKREG_FERNET_KEYS"] = keys.new_key()
+    begun.manage("backup", str(tmp_path / "b.tar.gz"))
+    assert (tmp_path / "b.tar.gz").stat().st_size > 0
+
+
+def test_a_data_folder_that_nothing_can_be_written_to_is_named(filled: Running, backup: Path, tmp_path: Path) -> None:
+    data = tmp_path / "read-only"
+    shutil.copytree(filled.data, data)
+    with mounted_read_only(data):
+        for words in (
+            ["backup", str(tmp_path / "b.tar.gz")],
+            ["restore", str(backup)],
+            ["restore", "--check", str(backup)],
+        ):
+            said = refusal(on_sqlite(data), *words)
+            assert f"{data} cannot be written to: Read-only file system." in said
+            assert "Traceback" not in said
+
+
+@contextlib.contextmanager
+def mounted_read_only(folder: Path) -> Iterator[None]:
+    subprocess.run(["mount", "--bind", folder, folder], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_database_of_another_application_is_left_as_it_is(
+    kind: str, filled: Running, backup: Path, postgres: Postgres, tmp_path: Path
+) -> None:
+    with postgres.database("others") as name:
+        others = (
+            on_sqlite(tmp_path / "others")
+            if kind == "sqlite"
+            else on_postgres(tmp_path / "others", postgres, name, keys_of=filled)
+        )
+        for table in ("django_migrations", "django_session", "servers_inventory"):
+            others.change(f"DROP TABLE IF EXISTS {table}")
+        others.change("CREATE TABLE django_migrations (id integer, app text, name text, applied text)")
+        others.change("INSERT INTO django_migrations VALUES (1, 'shop', '0001_initial', '2030-01-01')")
+        others.change("CREATE TABLE servers_inventory (id integer)")
+        assert "belongs to another application" in refusal(others, "restore", "--replace", str(backup))
+        assert others.column("SELECT app FROM django_migrations") == ["shop"]
+
+
+def test_a_table_of_somebody_else_beside_dokregs_stays(
+    filled: Running, backup: Path, postgres: Postgres, tmp_path: Path
+) -> None:
+    with postgres.database("beside") as name:
+        beside = on_postgres(tmp_path / "beside", postgres, name, keys_of=filled)
+        beside.manage("restore", str(backup))
+        beside.change("CREATE TABLE servers_inventory (id integer)")
+        beside.change("INSERT INTO servers_inventory VALUES (7)")
+        beside.manage("restore", "--replace", str(backup))
+        assert beside.column("SELECT id FROM servers_inventory") == [7]
 
 
 def test_what_somebody_has_set_up_is_replaced_only_if_that_is_asked_for(backup: Path, other: Running) -> None:

@@ -18,6 +18,9 @@ class Command(BaseCommand):
         "another place. It takes up to twice the size of the database in the data folder while it is made."
     )
 
+    # Whatever the keys are: it opens no secret, and is asked for before a restore replaces what they do not open.
+    requires_system_checks = []
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", help="Where to, such as dokreg.tar.gz; one that is there is replaced at the end. "
                             "- is standard output.")  # fmt: skip
