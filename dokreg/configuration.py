@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 T = TypeVar("T")
 BIND = re.compile(r"^(?P<host>\[[0-9a-fA-F:]+\]|[^:\s]+):(?P<port>\d{1,5})$")
@@ -39,6 +39,7 @@ DATABASE_TIMEOUTS = {
 # How long a request waits for a free connection, and how long the pool tries to make one before whoever comes next has
 # it try anew: its own pauses between two tries grow with the time that the database is away.
 POOL_SECONDS = 10
+CHECKED_TLS = "ssl_cert_reqs=required&ssl_check_hostname=true"
 SHORTEST_TOKEN = 16
 # What is never shown, and what may hold a password in the middle.
 SECRET_NAME = re.compile(r"KEY|TOKEN$|PASSWORD|^DATABASE_URL$|^REDIS_URL$|^DOKREG_SMTP_URL$")
@@ -160,13 +161,9 @@ def as_postgresql(text: str) -> dict[str, Any] | None:
     """
     if not text:
         return None
-    parts = urlsplit(text)
+    parts = _split(text)
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ValueError("it must begin with postgresql:// (leave it empty for SQLite).")
-    try:
-        port = str(parts.port or "")
-    except ValueError as error:  # its text would quote a part of the password
-        raise ValueError("the port is no number. Write / # ? @ in the password as %2F %23 %3F %40.") from error
     name = unquote(parts.path.lstrip("/"))
     if not name:
         raise ValueError("it names no database: postgresql://user:password@host:5432/NAME.")
@@ -182,7 +179,7 @@ def as_postgresql(text: str) -> dict[str, Any] | None:
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": given.pop("host", "") or unquote(parts.hostname or ""),
-        "PORT": port,
+        "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 0,  # the pool keeps them
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {"connect_timeout": 5, "application_name": "dokreg", "options": timeouts}
@@ -199,6 +196,18 @@ def as_postgresql(text: str) -> dict[str, Any] | None:
     }
 
 
+def _split(text: str) -> SplitResult:
+    """The parts of an address that may have a password in it. Raises ValueError, whose text quotes nothing of it."""
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - it is read only when it is asked for
+    except ValueError:
+        raise ValueError(
+            "its host or its port is not valid. Write / # ? @ [ ] in the password as %2F %23 %3F %40 %5B %5D."
+        ) from None
+    return parts
+
+
 def as_smtp(text: str) -> MailServer:
     """`smtp://user:password@host:587?tls=starttls` or `smtps://…`; an empty text is none.
 
@@ -206,13 +215,9 @@ def as_smtp(text: str) -> MailServer:
     """
     if not text:
         return MailServer()
-    parts = urlsplit(text)
+    parts = _split(text)
     if parts.scheme not in SMTP_PORTS:
         raise ValueError("it must begin with smtp:// or smtps://.")
-    try:
-        port = parts.port or SMTP_PORTS[parts.scheme]
-    except ValueError as error:  # its text would quote a part of the password
-        raise ValueError("the port is no number. Write / # ? @ in the password as %2F %23 %3F %40.") from error
     if not parts.hostname:
         raise ValueError("it names no host: smtp://user:password@HOST:587.")
     usual = "implicit" if parts.scheme == "smtps" else "starttls"
@@ -222,7 +227,7 @@ def as_smtp(text: str) -> MailServer:
         raise ValueError("after the ? comes tls=starttls or tls=none, or nothing; smtps:// is always encrypted.")
     return MailServer(
         host=unquote(parts.hostname),
-        port=port,
+        port=parts.port or SMTP_PORTS[parts.scheme],
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         starttls=tls == "starttls",
@@ -260,9 +265,15 @@ def as_token(text: str) -> str:
 
 
 def as_redis(text: str) -> str:
-    """An address that kombu's Redis transport understands; empty means the embedded broker."""
-    if text and not text.startswith(("redis://", "rediss://", "redis+socket://")):
+    """An address that kombu's Redis transport understands; empty means the embedded broker.
+
+    With rediss:// the certificate is checked, unless the address itself says otherwise: kombu would take any.
+    """
+    parts = _split(text)
+    if text and parts.scheme not in {"redis", "rediss", "redis+socket"}:
         raise ValueError("it must begin with redis://, rediss:// or redis+socket://.")
+    if parts.scheme == "rediss" and "ssl_cert_reqs" not in parse_qs(parts.query):
+        return parts._replace(query="&".join(filter(None, [parts.query, CHECKED_TLS]))).geturl()
     return text
 
 
@@ -279,6 +290,11 @@ def as_count(text: str, *, most: int = 1000) -> int:
     if not text.strip().isdecimal() or not 1 <= int(text) <= most:
         raise ValueError(f"“{text}” is not a whole number from 1 to {most}.")
     return int(text)
+
+
+def as_seconds(text: str) -> int:
+    """A whole number of seconds, up to a day."""
+    return as_count(text, most=86_400)
 
 
 def as_days(text: str) -> int:

@@ -24,6 +24,7 @@ from dokreg.configuration import (
     as_rate,
     as_redis,
     as_roles,
+    as_seconds,
     as_sender,
     as_smtp,
     as_token,
@@ -40,7 +41,7 @@ _env = read_environment()
 os.umask(0o077)  # nothing that dokreg writes is anybody else's business
 
 # Where things are
-DOKREG_DATA = Path(_env.text("DOKREG_DATA", DEFAULT_DATA)).absolute()
+DOKREG_DATA = Path(_env.text("DOKREG_DATA") or DEFAULT_DATA).absolute()
 DOKREG_BIND = _env.parse("DOKREG_BIND", as_bind, "127.0.0.1:8000")
 DOKREG_URL = _env.text("DOKREG_URL", f"http://{DOKREG_BIND[0]}:{DOKREG_BIND[1]}").rstrip("/")
 DOKREG_ALLOW_LOOPBACK = _env.parse("DOKREG_ALLOW_LOOPBACK", as_bool, "false")
@@ -58,7 +59,7 @@ DOKREG_DEPLOYMENTS_AT_ONCE = _env.parse("DOKREG_DEPLOYMENTS_AT_ONCE", as_count, 
 # From the first rung to the last, a pull of many gigabytes included.
 DOKREG_DEPLOYMENT_SECONDS = _env.parse("DOKREG_DEPLOYMENT_MINUTES", as_count, "30") * 60
 # How long a worker that is told to end goes on with what it has in hand; less than whoever tells it so waits.
-DOKREG_DRAIN_SECONDS = _env.parse("DOKREG_DRAIN_SECONDS", as_count, "25")
+DOKREG_DRAIN_SECONDS = _env.parse("DOKREG_DRAIN_SECONDS", as_seconds, "25")
 DOKREG_DELIVERIES_AT_ONCE = _env.parse("DOKREG_DELIVERIES_AT_ONCE", as_count, "2")  # each is a process of its own
 
 # How long what has happened is kept, in days; 0: for ever. What is still needed stays anyway: dokreg.retention
@@ -126,11 +127,12 @@ except OSError as error:
 _env.complain()
 
 # Web
+_host = urlsplit(DOKREG_URL).hostname or ""
 ALLOWED_HOSTS = [
     "127.0.0.1",
     "localhost",
     "[::1]",
-    *filter(None, [urlsplit(DOKREG_URL).hostname, *DOKREG_EXTRA_HOSTS]),
+    *filter(None, [f"[{_host}]" if ":" in _host else _host, *DOKREG_EXTRA_HOSTS]),
 ]
 CSRF_TRUSTED_ORIGINS = [DOKREG_URL]
 _secure = DOKREG_URL.startswith("https://")

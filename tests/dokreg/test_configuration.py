@@ -1,11 +1,15 @@
 """Settings from the environment: all mistakes at once, and files in the place of values."""
 
 import os
+import ssl
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kombu import Connection
 
 from dokreg.configuration import (
     ConfigurationError,
@@ -19,6 +23,7 @@ from dokreg.configuration import (
     as_postgresql,
     as_redis,
     as_roles,
+    as_seconds,
     as_sender,
     as_smtp,
     as_token,
@@ -28,10 +33,10 @@ from dokreg.configuration import (
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def manage(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def manage(tmp_path: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], "DOKREG_DATA": str(tmp_path / "data")} | variables
     return subprocess.run(
-        [sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True
+        [sys.executable, "manage.py", *(words or ["check"])], cwd=ROOT, env=environment, capture_output=True, text=True
     )
 
 
@@ -92,6 +97,53 @@ def test_a_database_address_is_taken_apart() -> None:
 def test_a_broker_address_must_be_redis() -> None:
     with pytest.raises(ValueError, match="redis://"):
         as_redis("amqp://x")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("", ""),
+        ("redis://:p%2Fw@h:6379/1", "redis://:p%2Fw@h:6379/1"),
+        ("redis+socket:///run/redis.sock", "redis+socket:///run/redis.sock"),
+        ("rediss://:p%2Fw@h/1", "rediss://:p%2Fw@h/1?ssl_cert_reqs=required&ssl_check_hostname=true"),
+        (
+            "rediss://h?ssl_ca_certs=/etc/own.pem",
+            "rediss://h?ssl_ca_certs=/etc/own.pem&ssl_cert_reqs=required&ssl_check_hostname=true",
+        ),
+        ("rediss://h?ssl_cert_reqs=none", "rediss://h?ssl_cert_reqs=none"),
+    ],
+)
+def test_a_broker_whose_certificate_is_checked_unless_it_is_said_otherwise(text: str, address: str) -> None:
+    assert as_redis(text) == address
+    if address.startswith("rediss"):
+        tls: Any = Connection(address).ssl
+        assert tls["ssl_cert_reqs"] == (ssl.CERT_NONE if "none" in text else ssl.CERT_REQUIRED)
+
+
+@pytest.mark.parametrize(
+    ("parser", "scheme"), [(as_postgresql, "postgresql"), (as_redis, "redis"), (as_redis, "rediss"), (as_smtp, "smtp")]
+)
+@pytest.mark.parametrize("password", ["marked/1", "mar[ked]x", "marked\uff1f1", "[marked"])
+def test_no_mistake_quotes_a_password(parser: Callable[[str], object], scheme: str, password: str) -> None:
+    with pytest.raises(ValueError, match="not valid") as refused:
+        parser(f"{scheme}://u:{password}@host:25/name")
+    assert "ark" not in str(refused.value)
+    assert refused.value.__suppress_context__
+
+
+def test_a_day_is_the_longest_that_a_worker_may_take_to_end() -> None:
+    assert (as_seconds("1"), as_seconds("86400")) == (1, 86400)
+    with pytest.raises(ValueError, match="1 to 86400"):
+        as_seconds("86401")
+
+
+@pytest.mark.parametrize(
+    ("url", "host"), [("http://[2001:db8::1]:8000", "[2001:db8::1]"), ("https://a.example", "a.example")]
+)
+def test_the_host_of_its_address_is_let_in(tmp_path: Path, url: str, host: str) -> None:
+    code = "from django.conf import settings; from django.http.request import validate_host; "
+    code += f"print(validate_host('{host}', settings.ALLOWED_HOSTS))"
+    assert manage(tmp_path, "shell", "--no-imports", "--command", code, DOKREG_URL=url).stdout.strip() == "True"
 
 
 @pytest.mark.parametrize("text", ["", "0", "1001", "-1", "four", "4.0"])
