@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from dokreg.places import data_folder, run_folder
+from dokreg.places import bind, data_folder, run_folder
 
 SILENT_SECONDS = 45  # four signs of life missed
 ANSWER_SECONDS = 5
@@ -51,7 +51,7 @@ def _problem_of_heart(name: str) -> str:
 def _problem_of_web() -> str:
     """Whether pages can be had: it answers, and has its database. Who else is away is not its own ill health."""
     try:
-        database = json.loads(_ask("/healthz"))["checks"]["database"]
+        database = json.loads(_ask("/healthz?only=database"))["checks"]["database"]
     except OSError as error:
         return f"The web server does not answer: {error.strerror or error}."
     except (ValueError, KeyError, TypeError):
@@ -61,7 +61,7 @@ def _problem_of_web() -> str:
 
 def _ask(path: str) -> bytes:
     """The body of the answer. By hand, since http.client takes longer to import than the question to answer."""
-    host, _, port = (os.environ.get("DOKREG_BIND") or "127.0.0.1:8000").rpartition(":")
+    host, _, port = bind().rpartition(":")
     host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))  # noqa: S104 - compared, not bound
     with socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS) as connection:
         connection.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n".encode())

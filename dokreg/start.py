@@ -6,21 +6,20 @@ the process. Words after the name are handed on to gunicorn or Celery, and win o
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from dokreg import programs
+from dokreg import places, programs
 from dokreg.configuration import as_bind
 
 MANAGE = [*programs.PYTHON, str(Path(__file__).resolve().parent.parent / "manage.py")]
 # Those who wait for a test's verdict get it, or a page that says to look again.
 GRACEFUL_SECONDS = 30
 COMMANDS: dict[str, Callable[[], list[str]]] = {
-    "web": lambda: programs.web(
-        as_bind(os.environ.get("DOKREG_BIND") or "127.0.0.1:8000"), graceful_seconds=GRACEFUL_SECONDS
-    ),
+    "web": lambda: programs.web(as_bind(places.bind()), graceful_seconds=GRACEFUL_SECONDS),
     "worker": programs.worker,
     "beat": programs.beat,
 }
@@ -35,6 +34,8 @@ Another one: manage.py setup_link
 
 def main(arguments: list[str]) -> int:
     """Does not return if all is well; else the exit status for whoever started it, who tries again later."""
+    # The first process of a container hears no signal that it has not asked for: while it prepares, it ends at once.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     name, *more = arguments or [""]
     if name not in COMMANDS:
         _say(f"python -m dokreg.start takes one of these: {', '.join(COMMANDS)}.")
@@ -44,7 +45,7 @@ def main(arguments: list[str]) -> int:
     os.umask(0o077)
     try:
         command = [*COMMANDS[name](), *more]
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         _say(f"DOKREG_BIND: {error}")
         return 2
     status = _prepare(shows_link=name == "web")

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dokreg import programs
+from dokreg import places, programs
 from dokreg.configuration import as_bind
 from dokreg.places import data_folder
 
@@ -144,8 +144,8 @@ def only_one(data: Path) -> Iterator[None]:
 
 def _bind() -> tuple[str, int]:
     try:
-        return as_bind(os.environ.get("DOKREG_BIND") or "127.0.0.1:8000")
-    except ValueError as error:
+        return as_bind(places.bind())
+    except (ValueError, OSError) as error:
         raise CannotStart(f"DOKREG_BIND: {error}") from error
 
 

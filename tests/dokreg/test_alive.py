@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 
-from dokreg import alive
+from dokreg import alive, places
 from dokreg.places import data_folder, run_folder
 from tests.running import ROOT
 
@@ -34,7 +34,7 @@ class Answer(BaseHTTPRequestHandler):
     server: Health
 
     def do_GET(self) -> None:
-        assert self.path == "/healthz"
+        assert self.path == "/healthz?only=database"
         self.send_response(self.server.status)
         self.end_headers()
         self.wfile.write(self.server.body)
@@ -123,3 +123,16 @@ def test_a_check_loads_no_framework() -> None:
     loaded = "import sys, dokreg.alive; print('django' in sys.modules, 'celery' in sys.modules)"
     command = [sys.executable, "-c", loaded]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.split() == ["False", "False"]
+
+
+def test_settings_may_stand_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "setting").write_text("[::1]:8000\n")
+    monkeypatch.setenv("DOKREG_BIND_FILE", str(tmp_path / "setting"))
+    monkeypatch.setenv("DOKREG_DATA_FILE", str(tmp_path / "setting"))
+    monkeypatch.setenv("DOKREG_BIND", "")
+    monkeypatch.setenv("DOKREG_DATA", "")
+    assert places.bind() == "[::1]:8000"
+    assert places.data_folder().name == "[::1]:8000"
+    monkeypatch.delenv("DOKREG_BIND_FILE")
+    monkeypatch.delenv("DOKREG_DATA_FILE")
+    assert (places.bind(), places.data_folder()) == ("127.0.0.1:8000", Path("data").absolute())

@@ -134,6 +134,12 @@ def test_a_heartbeat_without_a_database_is_only_logged(
     assert "hunter2" not in caplog.text
 
 
+def test_the_database_can_be_asked_for_alone(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "examine", None)
+    response = client.get("/healthz?only=database")
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "checks": {"database": "ok"}})
+
+
 @pytest.mark.usefixtures("broker", "hearts")
 def test_only_reading_is_allowed(client: Client) -> None:
     assert client.post("/healthz").status_code == 405

@@ -1,12 +1,15 @@
 """`manage.py prepare`: whoever comes first prepares, the others wait and find it done."""
 
+import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from dokreg.keys import new_key
@@ -85,6 +88,39 @@ def test_static_files_that_are_collected_already_are_left_alone(tmp_path: Path) 
     end(start(data, DOKREG_STATIC_ROOT=str(collected)))
     assert (collected / ".collected").stat().st_mtime_ns == other_times != stamp
     assert not (data / "static").exists()
+
+
+def test_nothing_that_lies_beside_the_static_files_is_deleted(tmp_path: Path) -> None:
+    """What somebody else keeps there, or what the version before still serves."""
+    data, collected = tmp_path / "data", tmp_path / "collected"
+    collected.mkdir()
+    (collected / "index.html").write_text("mine")
+    for _ in range(2):
+        end(start(data, DOKREG_STATIC_ROOT=str(collected)))
+        assert (collected / "index.html").read_text() == "mine"
+        assert list(collected.glob("dokreg.*.css"))
+        (collected / ".collected").write_text("of another version")
+
+
+def test_a_container_that_is_told_to_end_while_it_waits_ends_at_once(tmp_path: Path) -> None:
+    """Its first process hears no signal that it does not ask for."""
+    data = tmp_path / "data"
+    data.mkdir()
+    with (data / ".prepare.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        command = ["unshare", "--pid", "--fork", "--kill-child", sys.executable, "-m", "dokreg.start", "worker"]
+        environment = {"PATH": os.environ["PATH"], "DOKREG_DATA": str(data)}
+        with subprocess.Popen(command, cwd=ROOT, env=environment) as outside:
+            (inside,) = children_once_there(outside.pid)
+            children_once_there(inside.pid)
+            inside.terminate()
+            assert outside.wait(10) == 128 + signal.SIGTERM
+
+
+def children_once_there(pid: int) -> list[psutil.Process]:
+    process = psutil.Process(pid)
+    wait_until(lambda: bool(process.children()), f"a child of {process.cmdline()}")
+    return process.children()
 
 
 def test_a_database_that_is_away_is_said(tmp_path: Path) -> None:

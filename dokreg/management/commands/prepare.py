@@ -86,12 +86,15 @@ def prepare_database() -> None:
 
 
 def prepare_static_files() -> None:
-    """Collect and compress the static files if they differ from those collected last."""
+    """Collect and compress the static files if they differ from those collected last.
+
+    None is deleted: the version before may still serve its own, and the folder may hold what is not dokreg's.
+    """
     stamp = settings.STATIC_ROOT / ".collected"
     state = _static_state()
     if stamp.is_file() and stamp.read_text() == state:
         return
-    call_command("collectstatic", interactive=False, verbosity=0, clear=settings.STATIC_ROOT.is_dir())
+    call_command("collectstatic", interactive=False, verbosity=0)
     stamp.write_text(state)
 
 
