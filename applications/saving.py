@@ -17,6 +17,7 @@ OF_THE_CONTAINER = (
     "health_retries", "health_start_seconds", "memory_mb", "cpus",
 )  # fmt: skip
 # What workers write, which a form that was open meanwhile must not write back.
+OF_THE_ENVIRONMENT = frozenset({"environment", "environment_names", "environment_changed_at"})
 OF_THE_WORKERS = frozenset(
     {
         "last_deployment", "serving", "poll_due_at", "polled_at", "polled_digest", "poll_failures", "poll_cause",
@@ -50,7 +51,9 @@ def save_application(*, application: Application, environment: str | None) -> No
         if any(getattr(application, name) != getattr(before, name) for name in OF_THE_CONTAINER):
             application.settings_changed_at = timezone.now()
         columns = [field.name for field in Application._meta.concrete_fields if not field.primary_key]
-        written = [name for name in columns if name not in OF_THE_WORKERS]
+        # What is not entered anew may be another key's by now, or another's text.
+        kept = OF_THE_WORKERS | (OF_THE_ENVIRONMENT if environment is None else frozenset())
+        written = [name for name in columns if name not in kept]
         if (application.poll_minutes, application.image) != (before.poll_minutes, before.image):
             _begin_polling(application)
             written += ["poll_due_at", "polled_digest", "poll_failures", "poll_cause"]

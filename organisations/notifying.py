@@ -58,7 +58,10 @@ def save_channel(*, channel: NotificationChannel, address: str, shown_as: str, r
     if channel.how == NotificationChannel.How.EMAIL:
         channel.recipients = recipients
         channel.shown_as = Truncator(", ".join(recipients)).chars(NotificationChannel.SHOWN_LENGTH)
-    channel.save()
+    columns = {field.name for field in NotificationChannel._meta.concrete_fields if not field.primary_key}
+    # What is not entered anew may be another key's by now.
+    kept = set() if address else {"address", "address_changed_at"}
+    channel.save(update_fields=None if channel._state.adding else columns - kept)
 
 
 def send_test(*, channel: NotificationChannel, by: User, path: str) -> Delivery:

@@ -199,6 +199,18 @@ def test_a_changed_setting_shows_until_the_next_deployment(
     assert application.is_changed
 
 
+def test_an_edit_without_a_new_environment_leaves_what_is_stored_meanwhile(application: Application) -> None:
+    """Such as the same text under another key."""
+    stale = Application.objects.get(pk=application.pk)
+    saving.save_application(application=application, environment="TOKEN=meanwhile")
+    stale.name = "renamed"
+    saving.save_application(application=stale, environment=None)
+    application.refresh_from_db()
+    assert application.environment is not None
+    assert (application.name, application.environment.reveal()) == ("renamed", "TOKEN=meanwhile")
+    assert application.environment_names == ["TOKEN"]
+
+
 def test_an_environment_is_kept_unless_another_is_given(application: Application) -> None:
     saving.save_application(application=application, environment="TOKEN=s3cret\nA=1\n")
     application.refresh_from_db()

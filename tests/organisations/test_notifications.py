@@ -83,6 +83,17 @@ def channel(organisation: Organisation, receiver: Receiver) -> NotificationChann
     return make_channel(organisation, f"json://{receiver.host}/{TOKEN}")
 
 
+def test_an_edit_without_a_new_address_leaves_what_is_stored_meanwhile(channel: NotificationChannel) -> None:
+    """Such as the same address under another key."""
+    stale = NotificationChannel.objects.get(pk=channel.pk)
+    notifying.save_channel(channel=channel, address="json://new.example.com", shown_as="JSON", recipients=[])
+    stale.name = "Renamed"
+    notifying.save_channel(channel=stale, address="", shown_as="", recipients=[])
+    channel.refresh_from_db()
+    assert channel.address is not None
+    assert (channel.name, channel.address.reveal()) == ("Renamed", "json://new.example.com")
+
+
 def mailboxes(organisation: Organisation, *recipients: str) -> NotificationChannel:
     return NotificationChannel.objects.create(
         organisation=organisation, name="Mail", how="email", recipients=list(recipients), shown_as=", ".join(recipients)
