@@ -67,9 +67,10 @@ class Composed:
             for word in ("build", "networks", "ports", "depends_on"):
                 service.pop(word, None)
             service["network_mode"] = "host"
-            service["volumes"] = [f"{sockets}:{sockets}"]
+            service["volumes"] = [*service["volumes"], f"{sockets}:{sockets}"]
             service["environment"]["DOKREG_BIND"] = f"127.0.0.1:{self.port}"
-        return {"services": project["services"], "secrets": project["secrets"]}
+        volumes = {name: None for name in project["volumes"] if name not in NEIGHBOURS}
+        return {"services": project["services"], "secrets": project["secrets"], "volumes": volumes}
 
     def __call__(self, *arguments: str) -> str:
         """What docker-compose answers; it has to succeed."""

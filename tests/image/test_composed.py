@@ -65,14 +65,35 @@ def test_a_registry_is_tested_and_a_worker_that_is_told_to_stop_ends_what_it_has
     assert steps.run_test(page) == "passed"
 
 
+def test_a_backup_is_taken_while_it_runs_and_put_back(dokreg: Composed, page: Page) -> None:
+    manage = ("python", "manage.py")
+    taken = dokreg.run("web", *manage, "backup", "/data/dokreg.tar.gz")
+    assert "The keys are not in it" in taken.stdout, taken.stderr
+    checked = dokreg.run("worker", *manage, "restore", "--check", "/data/dokreg.tar.gz")
+    assert "could be restored here" in checked.stdout, checked.stderr
+    steps.add_api_key(page, "Made after the backup")
+
+    dokreg("stop", *OWN)
+    said = dokreg("run", "--rm", "-T", "web", *manage, "restore", "--replace", "/data/dokreg.tar.gz")
+    assert "are restored" in said
+    dokreg("up", "--detach", "--no-build")
+    dokreg.wait_until_alive()
+    steps.sign_in(page)
+    page.goto(f"{steps.HOME}/servers/")
+    expect(page.get_by_role("link", name="web-1")).to_be_visible()
+    page.goto(f"{steps.HOME}/api-keys/")
+    expect(page.get_by_text("Made after the backup")).to_have_count(0)
+
+
 @pytest.mark.parametrize("service", OWN)
 def test_it_runs_as_a_user_who_can_write_nothing(dokreg: Composed, service: str) -> None:
     assert dokreg.run(service, "id", "-u").stdout.strip() == USER
-    for folder in ("/", "/etc", "/opt/dokreg", "/opt/dokreg/.venv", "/data"):
+    for folder in ("/", "/etc", "/opt/dokreg", "/opt/dokreg/.venv"):
         refused = dokreg.run(service, "touch", f"{folder}/written")
         assert refused.returncode != 0
         assert "Read-only file system" in refused.stderr
-    assert dokreg.run(service, "touch", "/tmp/written").returncode == 0
+    for folder in ("/tmp", "/data"):
+        assert dokreg.run(service, "touch", f"{folder}/written").returncode == 0
     status = dict(re.findall(r"(\w+):\t(\w+)", dokreg.run(service, "cat", "/proc/1/status").stdout))
     assert (status["NoNewPrivs"], int(status["CapBnd"], 16), int(status["CapEff"], 16)) == ("1", 0, 0)
 
