@@ -1,7 +1,9 @@
 """Re-encrypts every stored secret with the first key, while dokreg runs, in batches that may be broken off.
 
-Each value is replaced only if it still is what was read (compare and swap), so an edit at the same moment wins and
-is encrypted with the first key anyway. The canary row comes last: as long as it needs an old key, that key must stay.
+Each value is replaced only if it still is what was read (compare and swap), so an edit at the same moment wins. What it
+writes is encrypted with the first key, unless it puts back what it has read before: so all is counted once more
+(`not_by_the_first_key`) before a key is called needless. The canary row comes last: as long as it needs an old key,
+that key must stay.
 """
 
 from collections import Counter
@@ -58,6 +60,11 @@ def rotate(*, report: Callable[[Progress], None]) -> int:
 def count_by_key() -> dict[str, Counter[int]]:
     """For each column how many values each key opens, by the key's number; 0 counts what none opens."""
     return {label(field): Counter(row.key for batch in _batches(field) for row in batch) for field in secret_fields()}
+
+
+def not_by_the_first_key() -> int:
+    """How many values need another key, or are opened by none."""
+    return sum(number for counts in count_by_key().values() for key, number in counts.items() if key != 1)
 
 
 def label(field: SecretField) -> str:

@@ -104,6 +104,28 @@ def test_an_edit_at_the_same_moment_wins(keys: tuple[str, str], use_keys: UseKey
     assert Registry.objects.get(pk=row.pk).open_password() == "edited"
 
 
+def test_what_is_put_back_behind_it_keeps_the_old_key_needed(
+    keys: tuple[str, str], use_keys: UseKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = keys
+    use_keys(new, old)
+    stale = Registry.objects.get(name="0")
+    rotate = rotation.rotate
+
+    def and_put_one_back(**options: Any) -> int:
+        unreadable = rotate(**options)
+        stale.save()
+        return unreadable
+
+    monkeypatch.setattr(rotation, "rotate", and_put_one_back)
+    with pytest.raises(CommandError, match="1 secrets were written with another key"):
+        call_command("rotate_keys", verbosity=0)
+    monkeypatch.setattr(rotation, "rotate", rotate)
+    call_command("rotate_keys", verbosity=0)
+    use_keys(new)
+    assert revealed() == [f"pw{number}" for number in range(5)]
+
+
 def test_what_no_key_opens_is_left_alone_and_counted(keys: tuple[str, str], use_keys: UseKeys) -> None:
     _old, new = keys
     use_keys(new)

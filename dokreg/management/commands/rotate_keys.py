@@ -28,6 +28,10 @@ class Command(BaseCommand):
                 f"{unreadable} secrets are opened by none of the keys and were left as they are. Keep every key "
                 "until rotate_keys --check finds none."
             )
+        if left := rotation.not_by_the_first_key():
+            raise CommandError(
+                f"{left} secrets were written with another key meanwhile. Run this again before you drop a key."
+            )
         self.stdout.write("Every secret is encrypted with the first key. The others can go.")
 
     def _report(self, progress: Progress) -> None:
