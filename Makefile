@@ -4,15 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint bench image screenshots lock clean
+.PHONY: run test lint lab bench image screenshots lock clean
 
 run: $(VENV)/.installed
 	@exec $(BIN)/python manage.py up
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.lab.packages
-	$(BIN)/python -m tests.lab.wheels
-	$(MAKE) --no-print-directory lint $(VENV)/.installed-clients
+	$(MAKE) --no-print-directory --jobs=2 --output-sync lint lab
 	$(BIN)/python -m tests.shards
 
 lint: $(VENV)/.installed-dev
@@ -22,6 +20,12 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
+
+# What the tests need besides Python's packages. npm is among the first.
+lab: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.lab.packages
+	$(BIN)/python -m tests.lab.wheels
+	$(MAKE) --no-print-directory $(VENV)/.installed-clients
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m tests.lab.packages
@@ -52,7 +56,7 @@ $(VENV)/.installed-bench: requirements-bench.lock | $(VENV)/.installed-dev
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-bench.lock
 	@touch $@
 
-# Clients of the API that others wrote. npm is among the packages of the lab: `make test` installs those first.
+# Clients of the API that others wrote.
 $(VENV)/.installed-clients: tests/clients/package.json tests/clients/package-lock.json | $(VENV)/bin/python
 	@mkdir -p $(VENV)/clients
 	@cp $^ $(VENV)/clients

@@ -113,7 +113,7 @@ class Running:
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """What a query of its database answers."""
-        with contextlib.closing(self._database()) as database:
+        with contextlib.closing(self.database()) as database:
             rows: list[tuple[Any, ...]] = database.execute(self._spelt(statement), values).fetchall()
             return rows
 
@@ -123,7 +123,7 @@ class Running:
 
     def change(self, statement: str, *values: object) -> int:
         """Change rows behind its back, such as a time that would have to be waited for; how many they were."""
-        with contextlib.closing(self._database()) as database, database:
+        with contextlib.closing(self.database()) as database, database:
             return int(database.execute(self._spelt(statement), values).rowcount)
 
     @property
@@ -131,7 +131,8 @@ class Running:
         """Where its PostgreSQL is; empty for SQLite."""
         return self.environment.get("DATABASE_URL", "")
 
-    def _database(self) -> Any:
+    def database(self) -> Any:
+        """A new connection to its database."""
         if self.database_url:
             return psycopg.connect(self.database_url, options="-c timezone=UTC")
         return sqlite3.connect(self.data / "dokreg.sqlite3", timeout=20)

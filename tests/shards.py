@@ -21,12 +21,20 @@ from pathlib import Path
 from tests import prepared
 
 ROOT = Path(__file__).resolve().parents[1]
-# Folders whose tests run in one process, the longest first; what is named nowhere runs before them.
-GROUPS = (("api", "applications"), ("faults",), ("dokreg",), ("clients", "servers", "deploy", "image"), ("browser",))
+REST = ("…",)  # what is named nowhere
+# Folders whose tests run in one process, the longest first, so that all cores have work up to the end.
+GROUPS = (
+    ("faults",),
+    ("dokreg",),
+    ("clients", "servers", "deploy", "image"),
+    REST,
+    ("api", "applications"),
+    ("browser",),
+)
 AT_ONCE = (os.cpu_count() or 1) + 1  # while one waits; with more, all are late, and what has a deadline misses it
-BACKENDS: dict[str, list[str]] = {
-    "PostgreSQL and Redis": [sys.executable, "-m", "tests.beside"],
+BACKENDS: dict[str, list[str]] = {  # first the one that runs every test
     "SQLite": [],
+    "PostgreSQL and Redis": [sys.executable, "-m", "tests.beside"],
 }
 NAMESPACES = [
     "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private",
@@ -80,8 +88,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _jobs() -> Iterator[Job]:
-    for paths in groups():
-        for backend in BACKENDS:
+    for backend in BACKENDS:
+        for paths in groups():
             yield Job(backend, tuple(paths))
 
 
@@ -89,9 +97,8 @@ def groups() -> list[list[str]]:
     """The folders of each process; every folder with tests is in one of them."""
     found = sorted({path.relative_to(ROOT).parts[1] for path in ROOT.glob("tests/*/test_*.py")})
     alone = sorted(path.name for path in ROOT.glob("tests/test_*.py"))
-    named = [[name for name in found if name in group] for group in GROUPS]
-    rest = [name for name in found if not any(name in group for group in GROUPS)]
-    return [_paths(names) for names in (rest + alone, *named)]
+    rest = [name for name in found if not any(name in group for group in GROUPS)] + alone
+    return [_paths(rest if group == REST else [name for name in found if name in group]) for group in GROUPS]
 
 
 def _paths(names: list[str]) -> list[str]:

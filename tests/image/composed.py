@@ -1,10 +1,10 @@
-"""compose.yaml in the lab: the services with the very flags that it has, on an engine without a bridge.
+"""compose.yaml in the lab, as it stands: Docker Compose itself starts all five services, on networks of their own.
 
-What the lab has not is put in its place: PostgreSQL and Redis run beside the containers, and all share the network of
-the machine. The rest stays as compose.yaml says, and Docker Compose itself starts it.
+What cannot be shown here is that `inside` leads nowhere: the lab's engines leave the machine's firewall alone.
 """
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ COMPOSE = ROOT / "compose.yaml"
 SECRETS = ROOT / "deploy/make-secrets"
 OWN = ("web", "worker", "beat")
 NEIGHBOURS = ("postgres", "redis")
+EVERY = (*OWN, *NEIGHBOURS)
 LONGEST_SECONDS = 180
+PROJECT = "lab"
 
 
 def services() -> dict[str, dict[str, Any]]:
@@ -39,43 +41,37 @@ def make_secrets(folder: Path) -> Path:
 class Composed:
     """dokreg as compose.yaml starts it, in a folder of its own."""
 
-    def __init__(self, folder: Path, engine: Engine, image: str, *, database_url: str, redis_url: str) -> None:
+    def __init__(self, folder: Path, engine: Engine, image: str) -> None:
         self.folder = folder
         self.engine = engine
-        self.image = image
         self._containers: dict[str, str] = {}
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        secrets = make_secrets(folder)
-        for name, text in (("database_url", database_url), ("redis_url", redis_url)):
-            (secrets / name).chmod(0o644)
-            (secrets / name).write_text(text)
-        self.secrets = {path.name: path.read_text().strip() for path in secrets.iterdir()}
-        (folder / "compose.yaml").write_text(yaml.safe_dump(self._fitted(database_url)))
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.secrets = {path.name: path.read_text().strip() for path in make_secrets(folder).iterdir()}
+        shutil.copy(COMPOSE, folder)
         # As a person sets it: compose.yaml hands on what stands here.
         (folder / ".env").write_text(
-            f"DOKREG_IMAGE={image}\nDOKREG_URL={self.url}\nDOKREG_ALLOW_LOOPBACK=true\nCOMPOSE_PROJECT_NAME=lab\n"
+            f"DOKREG_IMAGE={image}\nDOKREG_URL={self.url}\nDOKREG_PUBLISH=127.0.0.1:{port}\n"
+            f"COMPOSE_PROJECT_NAME={PROJECT}\n"
         )
 
-    def _fitted(self, database_url: str) -> dict[str, Any]:
-        project: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
-        sockets = database_url.partition("?host=")[2]
-        Path(sockets).chmod(0o755)  # the user in the containers is nobody that this machine knows
-        for name in NEIGHBOURS:
-            del project["services"][name]
-        for service in project["services"].values():
-            for word in ("build", "networks", "ports", "depends_on"):
-                service.pop(word, None)
-            service["network_mode"] = "host"
-            service["volumes"] = [*service["volumes"], f"{sockets}:{sockets}"]
-            service["environment"]["DOKREG_BIND"] = f"127.0.0.1:{self.port}"
-        volumes = {name: None for name in project["volumes"] if name not in NEIGHBOURS}
-        return {"services": project["services"], "secrets": project["secrets"], "volumes": volumes}
+    @property
+    def machine(self) -> str:
+        """The address of this machine for those in the containers."""
+        gateway = "--format={{(index .IPAM.Config 0).Gateway}}"
+        return self.engine.docker("network", "inspect", gateway, f"{PROJECT}_outside").stdout.strip()
 
     def __call__(self, *arguments: str) -> str:
         """What docker-compose answers; it has to succeed."""
+        return self._run([str(find("docker-compose")), *arguments])
+
+    def shell(self, line: str) -> str:
+        """What a line says that a person types here; it has to succeed."""
+        return self._run(["sh", "-c", line.replace("docker compose", str(find("docker-compose")))])
+
+    def _run(self, command: list[str]) -> str:
         done = subprocess.run(
-            [str(find("docker-compose")), *arguments],
+            command,
             cwd=self.folder,
             env={"PATH": "/usr/bin:/bin", "DOCKER_HOST": self.engine.url, "HOME": str(self.folder)},
             stdin=subprocess.DEVNULL,
@@ -84,7 +80,7 @@ class Composed:
             timeout=LONGEST_SECONDS,
         )
         if done.returncode:
-            raise LabError(f"docker-compose {' '.join(arguments)}: {done.stdout}{done.stderr}")
+            raise LabError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
         return done.stdout
 
     def run(self, service: str, *command: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.lab.engine import Engine, add_link, add_text
@@ -34,8 +34,7 @@ def make_base_image(engine: Engine, name: str, folder: Path, *, wheels: Path | N
     archive = folder / "base.tar"
     with tarfile.open(archive, "w") as image:
         _add_python(image)
-        for library in sorted(_libraries()):
-            image.add(library.resolve(), str(library).lstrip("/"))
+        add_files(image, _libraries())
         image.add(str(find("busybox")), "bin/busybox")
         for word in SHELL_WORDS:
             add_link(image, f"bin/{word}", "busybox")
@@ -43,7 +42,7 @@ def make_base_image(engine: Engine, name: str, folder: Path, *, wheels: Path | N
             image.add(Path("/", file).resolve(), file)
         add_text(image, "etc/passwd", "root:x:0:0::/root:/bin/sh\n")
         add_text(image, "etc/nsswitch.conf", "hosts: files dns\n")
-        _add_folder(image, "tmp", 0o1777)
+        add_folder(image, "tmp", 0o1777)
         if wheels:
             image.add(wheels, WHEELS)
             add_text(image, "etc/pip.conf", PIP_SETTINGS)
@@ -57,7 +56,7 @@ def _add_python(image: tarfile.TarFile) -> None:
     for name in ("python", "python3"):
         add_link(image, f"{PYTHON_AT}/bin/{name}", program.name)
     image.add(PREFIX / LIBRARY, f"{PYTHON_AT}/{LIBRARY}", filter=_wanted)
-    _add_folder(image, f"{PYTHON_AT}/{LIBRARY}/site-packages", 0o755)
+    add_folder(image, f"{PYTHON_AT}/{LIBRARY}/site-packages", 0o755)
 
 
 def _wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
@@ -65,21 +64,29 @@ def _wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return None if LEFT_OUT & set(Path(entry.name).parts) or entry.name.endswith(".a") else entry
 
 
-def _add_folder(image: tarfile.TarFile, name: str, mode: int) -> None:
+def add_folder(image: tarfile.TarFile, name: str, mode: int, *, owner: int = 0) -> None:
     entry = tarfile.TarInfo(name)
     entry.type, entry.mode = tarfile.DIRTYPE, mode
+    entry.uid = entry.gid = owner
     image.addfile(entry)
+
+
+def add_files(image: tarfile.TarFile, files: Iterable[Path]) -> None:
+    """Files and folders of this machine, where they are here; the file itself in the place of a link to it."""
+    for file in sorted(files):
+        image.add(file.resolve(), str(file).lstrip("/"))
 
 
 def _libraries() -> set[Path]:
     """What Python and its compiled modules load, and what compiled packages count on."""
     programs = [Path(sys.executable).resolve(), *(PREFIX / LIBRARY / "lib-dynload").glob("*.so")]
-    found = set(_loaded(programs))
+    found = set(loaded_by(programs))
     system = next(path.parent for path in found if path.name == "libc.so.6")
     return found | {system / name for name in C_LIBRARIES if (system / name).exists()}
 
 
-def _loaded(programs: list[Path]) -> Iterator[Path]:
+def loaded_by(programs: Iterable[Path]) -> Iterator[Path]:
+    """The C libraries that programs, or libraries, ask for."""
     answer = subprocess.run(["ldd", *map(str, programs)], capture_output=True, text=True, check=False).stdout
     for path in re.findall(r"(?:=> |\t)(/\S+) \(0x", answer):
         yield Path(path)

@@ -10,14 +10,15 @@ import socket
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.lab.daemons import Daemon, LabError
-from tests.lab.packages import find
+from tests.lab.packages import SEARCH_PATH, find
 from tests.lab.registry import Account
 
 CONTAINERD_SOCKET = "exec/containerd/containerd-debug.sock"
+BUILD_SECONDS = 600
 LONGEST_SOCKET_PATH = 104  # containerd's limit, a little below the kernel's
 SLEEP_FOR_AN_HOUR = '["/bin/busybox", "sleep", "3600"]'
 
@@ -54,6 +55,9 @@ class Engine(Daemon):
             f"--containerd-plugins-namespace={self._namespace}-plugins",
         ]
 
+    def environment(self) -> Mapping[str, str]:
+        return os.environ | {"PATH": SEARCH_PATH}  # it looks there for iptables and for its proxy of ports
+
     @property
     def _namespace(self) -> str:
         # The folder's name may hold characters, or an order of them, that containerd does not take.
@@ -76,6 +80,10 @@ class Engine(Daemon):
     def remove_containers(self) -> None:
         if containers := self.docker("ps", "--all", "--quiet").stdout.split():
             self.docker("rm", "--force", *containers)
+
+    def remove_networks(self) -> None:
+        """Those that nobody uses; their bridges would outlive the engine."""
+        self.docker("network", "prune", "--force")
 
     def docker(
         self, *arguments: str, config: Path | None = None, check: bool = True
@@ -103,6 +111,19 @@ class Engine(Daemon):
             archive.write(root_filesystem(marker, padding))
             archive.flush()
             self.docker("import", "--change", f"CMD {command}", archive.name, name)
+
+    def build(self, name: str, folder: Path, *arguments: str) -> None:
+        """Build the image that the Dockerfile of a folder tells of, on no network."""
+        done = subprocess.run(
+            ["docker", "build", "--network=none", f"--tag={name}", *arguments, str(folder)],
+            # The builder that every engine has: no plugin of the command line is needed.
+            env=self._environment(self.folder / "no-logins") | {"DOCKER_BUILDKIT": "0"},
+            capture_output=True,
+            text=True,
+            timeout=BUILD_SECONDS,
+        )
+        if done.returncode:
+            raise LabError(f"{name} could not be built:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
     def push(self, name: str, account: Account | None = None) -> None:
         self._with_login("push", name, account)
