@@ -1,8 +1,9 @@
 """`make bench`: what dokreg costs, side by side with what it is compared with, in one run on both.
 
-Writes docs/bench.json and docs/bench.svg, and the table in README.md from them, and prints which bars are missed. With
-the names of sections as arguments only these are measured, and the rest stays as it was measured last. Everything is
-real: sshd, Docker engine, registry, PostgreSQL, Redis, dokreg's own processes; only AWS is a stand-in.
+Writes docs/bench.json and docs/bench.svg, from them the table in README.md and the figures in docs/scale.md, and prints
+which bars are missed. With the names of sections as arguments only these are measured, and the rest stays as it was
+measured last. Everything is real: sshd, Docker engine, registry, PostgreSQL, Redis, dokreg's own processes; only AWS is
+a stand-in.
 """
 
 import sys
@@ -22,9 +23,10 @@ from tests.bench import (
     refreshes,
     report,
     single,
+    starts,
     thousand,
 )
-from tests.bench.report import PICTURE, README, RESULTS
+from tests.bench.report import PICTURE, README, RESULTS, SCALE
 from tests.running import ROOT
 
 SECTIONS = {
@@ -36,6 +38,7 @@ SECTIONS = {
     "logins": logins.figures,
     "deployments": deployments.figures,
     "api": api.figures,
+    "start": starts.figures,
     "first_page": first_page.figures,
     "production": production.figures,
     "thousand": thousand.figures,
@@ -63,12 +66,14 @@ def main(names: list[str], *, root: Path = ROOT) -> int:
 
 
 def publish(root: Path) -> None:
-    """The picture, and the README's table, from what stands in the JSON."""
+    """The picture, the README's table and the figures of docs/scale.md, from what stands in the JSON."""
     results = report.read(root / RESULTS)
     figures = report.figures_of(results)
     picture.draw(figures, root / PICTURE)
     readme = root / README
     readme.write_text(report.in_readme(readme.read_text(), results, picture=PICTURE))
+    scale = root / SCALE
+    scale.write_text(report.in_scale(scale.read_text(), results))
     print(report.summary(figures))
 
 

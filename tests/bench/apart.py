@@ -1,4 +1,4 @@
-"""A dokreg as processes of their own beside PostgreSQL and Redis, started with the commands of the README."""
+"""A dokreg as processes of their own beside PostgreSQL and Redis, started with the commands that are shipped."""
 
 import contextlib
 import subprocess
@@ -10,35 +10,34 @@ from pathlib import Path
 import psutil
 
 from dokreg import keys
+from dokreg.programs import WORKER_THREADS
 from tests.lab.postgres import Postgres
 from tests.lab.redis import Redis
 from tests.running import ROOT, STOP_SECONDS, Running
 
-WEB = ["gunicorn", "dokreg.wsgi", "--worker-class", "gthread", "--threads", "64"]
-WORKER = ["celery", "--app", "dokreg", "worker", "--queues", "default,ssh", "--pool", "threads", "--concurrency", "28"]
-BEAT = ["celery", "--app", "dokreg", "beat"]
+START = [sys.executable, "-m", "dokreg.start"]
 
 
 class Apart(Running):
     """One web server, some workers, one beat; `processes` are all of them."""
 
-    def __init__(self, data: Path, *, database_url: str, redis_url: str, workers: int, **variables: str) -> None:
+    def __init__(
+        self, data: Path, *, database_url: str, redis_url: str, workers: int, threads: int, **variables: str
+    ) -> None:
         secrets = {name: keys.new_key() for name in ("DOKREG_SECRET_KEY", "DOKREG_FERNET_KEYS")}
         urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "DOKREG_ALLOW_LOOPBACK": "true"}
         super().__init__(data, is_fresh=True, is_embedded=False, **(secrets | urls | variables))
         self.log = data.with_suffix(".log")
-        self.workers_wanted = workers
+        self.workers_wanted, self.threads = workers, threads
         self.workers: list[psutil.Process] = []
         self._started: list[psutil.Process] = []
 
     def start(self) -> "Apart":
-        """Start all, and wait until the web server and every worker answer."""
-        self.manage("prepare")
-        self._setup_link = self.manage("setup_link").strip()
-        self.process = self._run([*WEB, "--bind", f"127.0.0.1:{self.port}"])
+        """Start all, which one of them prepares for, and wait until the web server and every worker answer."""
+        self.process = self._run("web")
         for number in range(self.workers_wanted):
-            self._run([*WORKER, "--hostname", f"worker{number}@%h"])
-        self._run(BEAT)
+            self._run("worker", "--hostname", f"worker{number}@%h", "--concurrency", str(self.threads))
+        self._run("beat")
         self.web, *self.workers, self.beat = self._started
         self.wait_for(lambda: self._answers() and self._workers_alive() == self.workers_wanted, "all to answer")
         return self
@@ -46,10 +45,6 @@ class Apart(Running):
     @property
     def output(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
-
-    @property
-    def setup_link(self) -> str:
-        return self._setup_link
 
     def processes(self) -> list[psutil.Process]:
         return [*self.web_processes(), *self.workers, self.beat]
@@ -67,10 +62,10 @@ class Apart(Running):
         for process in left:
             process.kill()
 
-    def _run(self, command: list[str]) -> "subprocess.Popen[str]":
+    def _run(self, *words: str) -> "subprocess.Popen[str]":
         with self.log.open("a") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", *command],
+                [*START, *words],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=log,
@@ -92,16 +87,15 @@ class Apart(Running):
 
 
 @contextlib.contextmanager
-def apart(folder: Path, *, workers: int = 1, **variables: str) -> Iterator[Apart]:
-    """A dokreg with a PostgreSQL and a Redis of its own, gone when the block ends."""
+def apart(folder: Path, *, workers: int = 1, threads: int = WORKER_THREADS, **variables: str) -> Iterator[Apart]:
+    """A dokreg with a PostgreSQL and a Redis of its own, gone when the block ends; so many threads in each worker."""
     with (
         Postgres(folder / "postgres") as postgres,
         Redis(folder / "redis") as redis,
         postgres.database("dokreg") as database,
     ):
-        dokreg = Apart(
-            folder / "data", database_url=postgres.url(database), redis_url=redis.url, workers=workers, **variables
-        )
+        urls = {"database_url": postgres.url(database), "redis_url": redis.url}
+        dokreg = Apart(folder / "data", **urls, workers=workers, threads=threads, **variables)
         try:
             yield dokreg.start()
         finally:

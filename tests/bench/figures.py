@@ -3,15 +3,15 @@
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
 
 import psutil
 
-from tests.running import Running
-
 REST_SECONDS = 10.0
 SMALL_RATIO = 0.1
+SMALL_NUMBER = 10  # below it a spread without decimals says little
+FEW_RUNS = 8  # of fewer than these the middle half says little
 MEGABYTE = 2**20
 THE_SAME = "the same"
 
@@ -20,7 +20,8 @@ THE_SAME = "the same"
 class Figure:
     """One measured thing, against another where there is one; in milliseconds unless `unit` says otherwise.
 
-    `value` is the median of `n` runs, `low` and `high` are their quartiles; `spread` says what else there is to say.
+    `value` is the median of `n` runs, `low` and `high` are their quartiles, or of few runs the least and the most;
+    `spread` says so, and what else there is to say.
     `bar` is what was promised: of the ratio where there is one, else of the value; "the same" as the other; or nothing.
     """
 
@@ -76,22 +77,36 @@ def side_by_side(rounds: int, *works: Callable[[], object]) -> list[list[float]]
 
 def compared(work: str, mine: list[float], against: str, other: list[float], bar: str) -> Figure:
     """The median of times against the median of others."""
-    low, middle, high = statistics.quantiles(mine, n=4)
     base = statistics.median(other)
-    ratio = middle / base
+    ratio = statistics.median(mine) / base
     rounded = round(ratio, 2 if ratio > SMALL_RATIO else 4)
+    return replace(alone(work, mine, bar), against=against, other=round(base, 1), ratio=rounded)
+
+
+def alone(work: str, times: list[float], bar: str = "", unit: str = "ms", *, note: str = "") -> Figure:
+    """The median of something that is compared with nothing but its bar."""
+    low, high = _ends(times)
+    spread = "; ".join(words for words in (_spread(times), note) if words)
     return Figure(
-        work, round(middle, 1), f"{low:.0f}–{high:.0f}", against, round(base, 1), rounded, bar,
-        low=round(low, 1), high=round(high, 1), n=len(mine),
+        work, round(statistics.median(times), 1), spread, bar=bar, unit=unit,
+        low=round(low, 1), high=round(high, 1), n=len(times),
     )  # fmt: skip
 
 
-def alone(work: str, times: list[float], bar: str = "", unit: str = "ms") -> Figure:
-    """The median of something that is compared with nothing but its bar."""
-    low, middle, high = statistics.quantiles(times, n=4)
-    spread = f"{low:.0f}–{high:.0f}"
-    figure = Figure(work, round(middle, 1), spread, bar=bar, unit=unit)
-    return Figure(**asdict(figure) | {"low": round(low, 1), "high": round(high, 1), "n": len(times)})
+def _ends(times: list[float]) -> tuple[float, float]:
+    """Between what the middle half of the runs lies; all of them where they are few."""
+    if len(times) < FEW_RUNS:
+        return min(times), max(times)
+    low, _middle, high = statistics.quantiles(times, n=4)
+    return low, high
+
+
+def _spread(times: list[float]) -> str:
+    if len(times) == 1:
+        return ""
+    low, high = _ends(times)
+    decimals = 1 if high < SMALL_NUMBER else 0
+    return f"{low:.{decimals}f}–{high:.{decimals}f}{' (all)' if len(times) < FEW_RUNS else ''}"
 
 
 def once(work: str, value: float, unit: str, *, bar: str = "", note: str = "") -> Figure:
@@ -99,18 +114,28 @@ def once(work: str, value: float, unit: str, *, bar: str = "", note: str = "") -
     return Figure(work, round(value, 1) if value % 1 else int(value), note, bar=bar, unit=unit)
 
 
-def memory(dokreg: Running, after: str, bar: str = "≤ 250") -> Figure:
-    """What all its processes hold when nothing is to do."""
-    return rest_of(dokreg.processes, f"memory of all processes at rest after {after}", bar)
+class Held(NamedTuple):
+    """The memory of some processes in MB: every one with all it shares, and with shared pages counted once."""
+
+    resident: float
+    own: float
 
 
-def rest_of(processes: Callable[[], Sequence[psutil.Process]], work: str, bar: str = "") -> Figure:
-    """The resident memory of some processes, when they have rested; every process counted with all it shares."""
+def at_rest(processes: Callable[[], Sequence[psutil.Process]]) -> Held:
+    """What they hold when they have had nothing to do for a while."""
     time.sleep(REST_SECONDS)
-    found = processes()
-    own = sum(process.memory_full_info().pss for process in found) / MEGABYTE
+    return held_by(processes())
+
+
+def held_by(found: Sequence[psutil.Process]) -> Held:
+    return Held(resident(found), sum(process.memory_full_info().pss for process in found) / MEGABYTE)
+
+
+def memory(work: str, held: Sequence[Held], bar: str = "") -> Figure:
+    """The median of several starts."""
+    own = statistics.median(one.own for one in held)
     note = f"{own:.0f} with shared pages counted once"
-    return once(work, round(resident(found)), "MB", bar=bar, note=note)
+    return alone(work, [round(one.resident) for one in held], bar, "MB", note=note)
 
 
 def resident(processes: Iterable[psutil.Process]) -> float:

@@ -26,5 +26,5 @@ def figures(folder: Path) -> list[Figure]:
         assert arrived
     return [
         once("the first page, cold, over the wire", sum(arrived) / 1024, "KB", bar="≤ 60"),
-        once("the same", len(arrived), "requests", bar="≤ 6"),
+        once("requests of the first page, cold", len(arrived), "requests", bar="≤ 6"),
     ]

@@ -16,7 +16,7 @@ from tests.stock import row_of, stock
 
 SERVERS = 100
 BY_HAND_AT_ONCE = 32
-ROUNDS = 3
+ROUNDS = 5
 ACCOUNT = Account("robot", "a-password-of-20-byt")
 # Each login in a folder of its own, as each test of dokreg has: else they would wait for one file.
 LOGIN = (

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dokreg import keys
-from tests.bench.figures import THE_SAME, Figure, alone, compared, timed
+from tests.bench.figures import THE_SAME, Figure, alone, compared, side_by_side
 from tests.lab.postgres import Postgres
+from tests.lab.redis import Redis
 from tests.owner import Owner
 from tests.program import Program
 from tests.running import Running, running
@@ -34,13 +35,10 @@ PAGES = (
     ("servers page", "/acme/settings/servers/", "/acme/settings/servers/", "", ""),
     ("projects page", "/acme/projects/", "/acme/projects/", "", ""),
 )
-TASKS = (
-    "registries.tasks.dispatch_refreshes",
-    "registries.tasks.sweep_registry_tests",
-    "registries.tasks.sweep_token_refreshes",
-    "applications.tasks.sweep_deployments",
-    "organisations.tasks.sweep_notifications",
-)
+CALL, CALL_WORK = "registry.all", "registry.all with 1,000 rows, large database"
+BESIDE = "with 10 registries"
+PASSES = 5  # over both databases in turn, each with its share of the rounds
+DUE, FEW_DUE = 1_000, 10
 
 
 @dataclass
@@ -55,13 +53,27 @@ class Loaded:
         assert self.owner.get(address).status == 200
 
     def list_all(self) -> None:
-        assert b'"registryId"' in self.program.raw("registry.all")
+        assert b'"registryId"' in self.program.raw(CALL)
 
-    def counted(self, addresses: list[str]) -> dict[str, Any]:
-        """Of pages the number of queries, of tasks their times and queries: see `tests.bench.counted`."""
-        wanted = {"pages": addresses, "tasks": TASKS, "rounds": ROUNDS}
-        found: dict[str, Any] = json.loads(self.dokreg.run_module("tests.bench.counted", wanted))
+    def queries(self, addresses: list[str]) -> dict[str, int]:
+        """Of these pages and of the call."""
+        found: dict[str, int] = self._run("counted", {"pages": addresses, "calls": [CALL], "key": self.program.key})
         return found
+
+    def beats(self, rounds: int) -> dict[str, Any]:
+        """Times and queries of everything that beat sends."""
+        found: dict[str, Any] = self._run("beats", rounds)
+        return found
+
+    def dispatches(self, redis: Redis) -> list[dict[str, Any]]:
+        """Times and queries of the dispatch of refreshes, with many due and with few."""
+        self.dokreg.stop()  # it would mint what is due
+        wanted = {"due": [DUE, FEW_DUE], "rounds": ROUNDS, "redis": redis.url}
+        found: list[dict[str, Any]] = self._run("due", wanted)
+        return found
+
+    def _run(self, module: str, wanted: object) -> Any:
+        return json.loads(self.dokreg.run_module(f"tests.bench.{module}", wanted))
 
 
 @contextlib.contextmanager
@@ -86,10 +98,17 @@ def figures(folder: Path) -> list[Figure]:
     """Medians of pages and of `registry.all` over HTTP; of tasks, in a process beside it; and numbers of queries."""
     with (
         Postgres(folder / "postgres") as postgres,
+        Redis(folder / "redis") as redis,
         loaded(postgres, folder, "few", FEW, "acme") as few,
         loaded(postgres, folder, "many", MANY, "thousand") as many,
     ):
-        return [*_pages(few, many), _listed(few, many), *_beside(few, many)]
+        return [
+            *_pages(few, many),
+            *_listed(few, many),
+            *_queries(few, many),
+            *_nothing_due(few, many),
+            _much_due(many, redis),
+        ]
 
 
 def _pages(few: Loaded, many: Loaded) -> Iterator[Figure]:
@@ -97,31 +116,47 @@ def _pages(few: Loaded, many: Loaded) -> Iterator[Figure]:
         mine, others = in_turn(functools.partial(many.open, address), functools.partial(few.open, other))
         if bar:
             yield alone(f"{name}, large database", mine, bar)
-        yield compared(f"{name}, large database", mine, "with 10 registries", others, ratio)
+        yield compared(f"{name}, large database", mine, BESIDE, others, ratio)
 
 
-def _listed(few: Loaded, many: Loaded) -> Figure:
-    mine, _others = in_turn(many.list_all, few.list_all)
-    return alone("registry.all with 1,000 rows, large database", mine, "≤ 25")
+def _listed(few: Loaded, many: Loaded) -> Iterator[Figure]:
+    mine, others = in_turn(many.list_all, few.list_all)
+    yield alone(CALL_WORK, mine, "≤ 25")
+    yield compared(CALL_WORK, mine, BESIDE, others, "")
 
 
 def in_turn(one: Callable[[], object], other: Callable[[], object]) -> tuple[list[float], list[float]]:
     """The times of both, so that whatever else happens on the machine meets both."""
-    one()
-    other()
-    pairs = [(timed(one), timed(other)) for _ in range(ROUNDS)]
-    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    mine, others = side_by_side(ROUNDS, one, other)
+    return mine, others
 
 
-def _beside(few: Loaded, many: Loaded) -> Iterator[Figure]:
-    mine, others = many.counted([page[1] for page in PAGES]), few.counted([page[2] for page in PAGES])
+def _queries(few: Loaded, many: Loaded) -> Iterator[Figure]:
+    mine, others = many.queries([page[1] for page in PAGES]), few.queries([page[2] for page in PAGES])
     for name, address, other, _bar, ratio in PAGES:
-        counts = mine["pages"][address], others["pages"][other]
-        yield Figure(
-            f"queries of the {name}", counts[0], against="with 10 registries", other=counts[1], unit="queries",
-            bar=THE_SAME if ratio else "",
-        )  # fmt: skip
-    for task in TASKS:
-        times, number = mine["tasks"][task].values()
-        other_times, _number = others["tasks"][task].values()
-        yield compared(f"{task}, nothing due, {number} queries", times, "with 10 registries", other_times, "")
+        yield _counted(f"the {name}", mine[address], others[other], THE_SAME if ratio else "")
+    yield _counted(CALL_WORK, mine[CALL], others[CALL], THE_SAME)
+
+
+def _counted(work: str, mine: int, others: int, bar: str) -> Figure:
+    return Figure(f"queries of {work}", mine, against=BESIDE, other=others, unit="queries", bar=bar)
+
+
+def _nothing_due(few: Loaded, many: Loaded) -> Iterator[Figure]:
+    passes = [(many.beats(ROUNDS // PASSES), few.beats(ROUNDS // PASSES)) for _ in range(PASSES)]
+    for task, found in passes[-1][0].items():
+        mine, others = ([ms for each in side for ms in each[task]["times"]] for side in zip(*passes, strict=True))
+        against = f"{BESIDE}, {_queries_of(passes[-1][1][task])}"
+        yield compared(f"{task}, nothing due, {_queries_of(found)}", mine, against, others, "")
+
+
+def _much_due(many: Loaded, redis: Redis) -> Figure:
+    """The last: its dokreg is ended for it."""
+    mine, few = many.dispatches(redis)
+    work = f"registries.tasks.dispatch_refreshes, {DUE:,} due, {_queries_of(mine)}"
+    return compared(work, mine["times"], f"with {FEW_DUE} due, {_queries_of(few)}", few["times"], "")
+
+
+def _queries_of(found: dict[str, Any]) -> str:
+    number = found["queries"]
+    return f"{number} {'query' if number == 1 else 'queries'}"

@@ -16,10 +16,15 @@ import psutil
 from tests.bench.figures import Figure
 
 Results = dict[str, Any]
-RESULTS, PICTURE, README = "docs/bench.json", "docs/bench.svg", "README.md"
+RESULTS, PICTURE, README, SCALE = "docs/bench.json", "docs/bench.svg", "README.md", "docs/scale.md"
 MARKS = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)
+PACE = re.compile(r"(<!-- pace -->).*?(<!-- /pace -->)", re.DOTALL)
 PACKAGES = ("celery", "paramiko", "gunicorn", "psycopg", "pydantic")
-HEAD = ("work", "figure", "middle half", "against", "figure", "ratio", "bar", "met")
+HEAD = ("work", "figure", "spread", "n", "against", "figure", "ratio", "bar", "met")
+BELOW = (
+    "Medians of n runs; the spread is the middle half of them, of fewer than 8 the least and the most (“all”). "
+    "Both sides of a row are measured in turn in the same run, unless it says otherwise."
+)
 MET = {True: "yes", False: "**no**", None: ""}
 
 
@@ -64,9 +69,13 @@ def write(path: Path, results: Results) -> None:
 
 def figures_of(results: Results) -> list[Figure]:
     """All figures, in the order of their sections."""
-    return [  # a row without a unit is a number of something: what is empty is not written
+    return [figure for section in results["sections"].values() for figure in _figures_in(section)]
+
+
+def _figures_in(section: dict[str, Any]) -> list[Figure]:
+    """A row without a unit is a number of something: what is empty is not written."""
+    return [
         Figure(**{"unit": ""} | {name: value for name, value in row.items() if name != "met"})
-        for section in results["sections"].values()
         for row in section["figures"]
     ]
 
@@ -107,6 +116,7 @@ def table(figures: Iterable[Figure]) -> str:
                 figure.work,
                 with_unit(figure.value, figure.unit),
                 figure.spread,
+                str(figure.n),
                 figure.against,
                 with_unit(figure.other, figure.unit),
                 "" if figure.ratio is None else f"{figure.ratio:g}",
@@ -124,16 +134,45 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def in_readme(text: str, results: Results, *, picture: str) -> str:
-    """The README's text with the table and the picture of these results between its two marks.
+    """The README's text with the table and the picture of these results between its two marks; folded what has no bar.
 
     Raises ValueError where the marks are not.
     """
     if not MARKS.search(text):
         raise ValueError("README.md has no lines <!-- bench --> and <!-- /bench -->, between which the table stands.")
-    figures = figures_of(results)
-    parts = [f"![How much of each bar is used]({picture})", where_and_when(results), table(figures).rstrip()]
+    barred = [figure for figure in figures_of(results) if figure.bar]
+    others = [figure for figure in figures_of(results) if not figure.bar]
+    parts = [f"![How much of each bar is used]({picture})", where_and_when(results), table(barred).rstrip()]
+    if others:
+        parts.append(f"<details><summary>What has no bar: {len(others)} more</summary>\n\n{table(others)}\n</details>")
     between = "\n" + "\n\n".join(parts) + "\n\n"
     return MARKS.sub(lambda found: found[1] + between + found[2], text)
+
+
+def in_scale(text: str, results: Results) -> str:
+    """The text of docs/scale.md with what the section `thousand` measured between its two marks.
+
+    Raises ValueError where the marks are not.
+    """
+    if not PACE.search(text):
+        raise ValueError("docs/scale.md has no <!-- pace --> and <!-- /pace -->, between which figures stand.")
+    return PACE.sub(lambda found: found[1] + pace(results["sections"]["thousand"]) + found[2], text)
+
+
+def pace(section: dict[str, Any]) -> str:
+    """How many tests are done in a second, by so many worker processes and by hand."""
+    by_work = {figure.work: figure for figure in _figures_in(section)}
+    said = [
+        f"{work.rpartition(', ')[2]} {_per_second(throughput.value)}, by hand {_per_second(throughput.value * ratio)}"
+        for work, throughput, ratio in (
+            (work, by_work[f"{work}: throughput"], figure.ratio) for work, figure in by_work.items() if figure.ratio
+        )
+    ]
+    return f"on {section['machine']['cores']} cores {'; '.join(said)} tests per second"
+
+
+def _per_second(value: float) -> str:
+    return f"{value:.1f}"
 
 
 def where_and_when(results: Results) -> str:
@@ -144,7 +183,7 @@ def where_and_when(results: Results) -> str:
         place = f"{on['cores']} cores, {on['memory_gb']} GB, {on['cpu']}, {on['system']} {on['kernel']}"
         measured.setdefault(f"{section['date']} on {place}", []).append(name)
     lines = [f"Measured {when}{_which(names, len(measured))}." for when, names in measured.items()]
-    return " ".join(lines) + " Medians, and the middle half of the runs; both sides of a row in turn in the same run."
+    return " ".join([*lines, BELOW])
 
 
 def _which(names: list[str], groups: int) -> str:
