@@ -11,17 +11,17 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from playwright.sync_api import Browser, Page, StorageState, expect
 
 from tests.browser import steps
-from tests.browser.chromium import new_page
+from tests.browser.chromium import chromium, new_page
 from tests.lab.aws import Aws
 from tests.lab.engine import Engine
 from tests.lab.registry import Account, BasicRegistry, CloudRegistry, Registry
 from tests.lab.sshd import Server
-from tests.running import Running
+from tests.running import Running, running
 
 Part = TypeVar("Part", Server, Registry, BasicRegistry)
 INSIDE = "--inside"
@@ -43,8 +43,10 @@ SERVES = """/bin/busybox sh -c 'echo "[web] 4 workers, listening on :8080"; exec
 BOB = Account("bob", "a password that bob remembers")
 
 
-def in_a_world_of_its_own(module: str) -> NoReturn:
-    """Run the module anew where the names above lead to the lab."""
+def enter_its_world(module: str) -> None:
+    """Run the module anew where the names above lead to the lab, unless it runs there already."""
+    if INSIDE in sys.argv:
+        return
     with tempfile.NamedTemporaryFile("w", prefix="hosts-") as hosts:
         hosts.writelines(f"{address} {name}\n" for name, address in ADDRESSES.items())
         hosts.flush()
@@ -89,6 +91,19 @@ def lab() -> Iterator[Lab]:
         engine.push(IMAGE, DEPLOYER)
         engine.remove_image(IMAGE)
         yield parts
+
+
+@contextlib.contextmanager
+def lived_in() -> Iterator[tuple[Browser, Running, StorageState]]:
+    """A browser, a dokreg that the team has lived with for a while, and its owner's cookies."""
+    with (
+        lab() as parts,
+        tempfile.TemporaryDirectory() as folder,
+        running(Path(folder) / "data", DOKREG_AWS_ENDPOINT_URL=parts.aws.url) as dokreg,
+        chromium() as browser,
+        filled(browser, dokreg, parts) as cookies,
+    ):
+        yield browser, dokreg, cookies
 
 
 @contextlib.contextmanager

@@ -8,6 +8,10 @@
 
   const frame = document.scrollingElement;
   if (frame.scrollWidth > innerWidth) defects.push(`${frame.scrollWidth} px wide in a window of ${innerWidth}`);
+  for (const box of all(".table, .card")) {
+    const over = Math.round(box.getBoundingClientRect().right - box.parentElement.getBoundingClientRect().right);
+    if (shown(box) && over > 0) defects.push(`${box.tagName.toLowerCase()} “${words(box)}” is ${over} px wider than its place`);
+  }
   if (all("h1").length !== 1) defects.push(`${all("h1").length} headings of the first level`);
   if (!/\S.* · dokreg$/.test(document.title)) defects.push(`its title is “${document.title}”`);
   const ids = all("[id]").map((element) => element.id);

@@ -1,18 +1,16 @@
 """Pictures of the main pages for the README: `python -m tests.browser.screenshots`."""
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page, StorageState, ViewportSize
 
 from tests.browser import acme, steps
-from tests.browser.chromium import chromium, new_page
+from tests.browser.chromium import new_page
 from tests.browser.steps import HOME
-from tests.running import ROOT, Running, running
+from tests.running import ROOT, Running
 
 FOLDER = ROOT / "docs" / "screenshots"
 WINDOW: ViewportSize = {"width": 1280, "height": 800}
@@ -91,16 +89,9 @@ def check_sizes() -> None:
 
 
 def main() -> None:
-    if acme.INSIDE not in sys.argv:
-        acme.in_a_world_of_its_own(__spec__.name)
+    acme.enter_its_world(__spec__.name)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with (
-        acme.lab() as parts,
-        tempfile.TemporaryDirectory() as folder,
-        running(Path(folder) / "data", DOKREG_AWS_ENDPOINT_URL=parts.aws.url) as dokreg,
-        chromium() as browser,
-        acme.filled(browser, dokreg, parts) as cookies,
-    ):
+    with acme.lived_in() as (browser, dokreg, cookies):
         take_all(Camera(browser, dokreg, cookies))
     check_sizes()
 

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, StorageState, ViewportSize, expect
+from playwright.sync_api import Browser, Locator, Page, Route, StorageState, ViewportSize, expect
 
 from tests.browser import steps
 from tests.browser.chromium import new_page
@@ -23,7 +23,7 @@ from tests.running import Running
 
 PROJECTS = HOME.replace("/settings", "/projects/")
 REGISTRY = "Production"
-SAYS = """/bin/busybox sh -c 'echo "ready to serve"; exec sleep 3600'"""
+SAYS = """/bin/busybox sh -c 'trap exit TERM; echo "ready to serve"; sleep 3600 & wait'"""
 Places = dict[str, str]
 
 
@@ -339,18 +339,16 @@ def test_everything_works_without_javascript(
         expect(page.get_by_text("Line 2 is not of the form NAME=value.")).to_be_visible()
         page.get_by_label("Environment").fill("A=1")
         page.get_by_role("button", name="Browse…").click()
-        while (again := page.get_by_role("button", name="Look again")).count():
-            again.click()
-        expect(page.get_by_text("could not be listed")).to_be_visible()  # without the account
+        look_until(page, page.get_by_text("could not be listed"))  # without the account
         page.get_by_role("button", name="Back to the form").click()
         expect(page.get_by_label("Environment")).to_have_value("A=1")
         page.get_by_role("button", name=REGISTRY).click()
         expect(page.get_by_label("Environment")).to_have_value("A=1")
         expect(page.get_by_label("Registry", exact=True).locator("option:checked")).to_have_text(registry_label(page))
         page.get_by_role("button", name="Browse…").click()
-        while (again := page.get_by_role("button", name="Look again")).count():
-            again.click()
-        page.get_by_role("button", name=f"Use {image.partition(':')[2]}", exact=True).click()
+        found = page.get_by_role("button", name=f"Use {image.partition(':')[2]}", exact=True)
+        look_until(page, found)
+        found.click()
         expect(page.get_by_label("Image", exact=True)).to_have_value(image)
         expect(page.get_by_label("Environment")).to_have_value("A=1")
         page.get_by_role("button", name="Save").click()
@@ -367,6 +365,47 @@ def test_everything_works_without_javascript(
         page.get_by_role("link", name="Delete…").click()
         page.get_by_role("button", name="Delete application").click()
         expect(page.get_by_role("heading", name="Shop")).to_be_visible()
+
+
+def look_until(page: Page, found: Locator) -> None:
+    """Without JavaScript somebody asks whether the list has come, page by page."""
+    again = page.get_by_role("button", name="Look again")
+    while True:
+        expect(found.or_(again)).to_be_visible()
+        if found.is_visible():
+            return
+        with page.expect_navigation():
+            again.click()
+
+
+@pytest.mark.parametrize("by", ["mouse", "keyboard"])
+def test_a_button_that_is_being_pressed_is_not_taken_away(page: Page, places: Places, by: str) -> None:
+    """The look at the container replaces its buttons, and may end between pressing one and letting it go."""
+    page.goto(places["an application that runs"])
+    title = page.locator("#deployments li a").first
+    before = title.get_attribute("href")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/looks/**", hold)
+    with page.expect_request("**/looks/**"):
+        page.get_by_role("button", name="Refresh").click()
+    expect(page.locator("#container .badge")).to_have_attribute("data-state", "running")
+    button = page.get_by_role("button", name="Restart")
+    if by == "mouse":
+        button.hover()
+        page.mouse.down()
+    else:
+        button.focus()
+        page.keyboard.down(" ")
+    with page.expect_event("requestfinished"):
+        held.pop().continue_()
+    page.mouse.up() if by == "mouse" else page.keyboard.up(" ")
+    expect(title).not_to_have_attribute("href", before)
+    expect(title).to_contain_text("Restart")
+    expect(page.locator("#deployments li .badge").first).to_have_attribute("data-state", "succeeded")
 
 
 def registry_label(page: Page) -> str:

@@ -16,7 +16,7 @@ from tests.lab.impostors import HttpImpostor, overloaded
 from tests.lab.registry import Account, BasicRegistry
 from tests.running import Running
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.once  # how pages look, whatever they were read from
 CHANNEL = "On-call chat"
 API_KEY = "CI of the shop"
 FLEET = HOME.replace("/settings", "/fleet/")

@@ -8,7 +8,6 @@ import itertools
 import json
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -22,11 +21,11 @@ import psutil
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from dokreg import keys
+from dokreg import keys, programs
 from tests.lab.impostors import TcpImpostor
 from tests.lab.postgres import Postgres
 from tests.lab.redis import Redis
-from tests.owner import PASSWORD
+from tests.owner import PASSWORD, Owner
 from tests.running import ROOT, START_SECONDS, Running, free_port
 from tests.visitor import Visitor
 
@@ -98,6 +97,8 @@ class Member:
 class Cluster(Running):
     """Not started by `manage.py up`, but process by process, as on several machines."""
 
+    owner: Owner
+
     def __init__(self, data: Path, postgres: Postgres, redis: Redis, **variables: str) -> None:
         secrets = {name: keys.new_key() for name in ("DOKREG_SECRET_KEY", "DOKREG_FERNET_KEYS")}
         super().__init__(data, DATABASE_URL=postgres.url(), REDIS_URL=redis.url)
@@ -114,7 +115,7 @@ class Cluster(Running):
         for port in (self.port, free_port()):
             self.add_web(port)
         for _ in range(BEATS):
-            self.add_member("beat", self._celery_command("beat"))
+            self.add_member("beat", programs.beat())
         self.make_whole()
         self.until(lambda: all(self._answers(url) for url in self.webs), "the web servers")
         return self
@@ -134,21 +135,14 @@ class Cluster(Running):
         self.until(lambda: self.takes_tasks(worker.name), f"{worker.name} to take tasks")
 
     def add_web(self, port: int) -> Member:
-        command = [
-            sys.executable, "-m", "gunicorn", "dokreg.wsgi", "--bind", f"127.0.0.1:{port}",
-            "--worker-class", "gthread", "--workers", "1", "--threads", "64", "--graceful-timeout", "5",
-            "--no-control-socket", "--log-level", "warning",
-        ]  # fmt: skip
+        command = programs.web(("127.0.0.1", port), graceful_seconds=5)
         self.webs.append(f"http://127.0.0.1:{port}")
         return self.add_member(f"web-{port}", command)
 
     def add_worker(self, *, machine: str = "", **variables: str) -> Member:
         """A worker; `machine` is the name of one of its own."""
         name = f"worker-{next(self._numbers)}@{machine or 'here'}"
-        command = self._celery_command(
-            "worker", "--pool", "threads", "--concurrency", str(THREADS), "--queues", "default,ssh",
-            "--hostname", name, "--loglevel", "WARNING", "--without-gossip", "--without-mingle",
-        )  # fmt: skip
+        command = [*programs.worker(), "--concurrency", str(THREADS), "--hostname", name]
         return self.add_member(name, [*MACHINE, *NAMED, machine, *command] if machine else command, **variables)
 
     def add_member(self, name: str, command: list[str], **variables: str) -> Member:
@@ -196,9 +190,6 @@ class Cluster(Running):
             member.process.kill()
         for member in self.members:
             member.process.wait(30)
-
-    def _celery_command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "celery", "--app", "dokreg", "--quiet", *arguments]
 
     def _answers(self, url: str) -> bool:
         try:

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults.cluster import Cluster, NoSsh
+from tests.faults.machines import Machine, NewMachine
 from tests.lab.aws import Aws
+from tests.lab.engine import Engine
+from tests.lab.fixtures import NewFolder, NewServer
 from tests.lab.postgres import Postgres
 from tests.lab.redis import Redis
 from tests.owner import Owner
@@ -30,7 +33,7 @@ def whole_cluster(lab_folder: Path, mint: Aws) -> Iterator[Cluster]:
         cluster = Cluster(folder / "data", postgres, redis, **settings)
         try:
             cluster.start()
-            Owner(cluster)
+            cluster.owner = Owner(cluster)
             yield cluster
         finally:
             cluster.end()
@@ -47,3 +50,8 @@ def cluster(whole_cluster: Cluster) -> Cluster:
 def nowhere() -> Iterator[NoSsh]:
     with NoSsh() as started:
         yield started
+
+
+@pytest.fixture
+def new_machine(new_folder: NewFolder, new_server: NewServer, engine_one: Engine) -> NewMachine:
+    return lambda: Machine(new_folder(), new_server, engine_one)

@@ -1,71 +1,20 @@
 """Servers stay logged in through every trouble: a server that is away, a worker and a broker that are killed."""
 
-import json
-import shlex
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from servers.ssh import FAILURE_HOLDS_SECONDS
+from tests.faults.machines import NewMachine
 from tests.faults.minting import SWEEP, Count, Registries
 from tests.lab.aws import Aws
-from tests.lab.engine import Engine
-from tests.lab.fixtures import ALICE, NewFolder, NewServer
+from tests.lab.fixtures import ALICE
 from tests.lab.registry import BasicRegistry, BearerRegistry, Registry
-from tests.lab.sshd import Server, path_with_docker
 from tests.owner import Owner
 from tests.running import Running, moment, running
 
 SWEEP_LOGINS = "registries.tasks.sweep_logins"
-# Writes down where each login is proved, and is slow while there is a file that says so.
-DOCKER = """
-case " $* " in *" login "*) echo "$DOCKER_CONFIG" >> {book}; [ -e {slow} ] && sleep 6;; esac
-exec "$docker" "$@"
-"""
-
-
-class Machine:
-    """A server of the lab that counts the logins there, and can be slow at them."""
-
-    def __init__(self, folder: Path, new_server: NewServer, engine: Engine) -> None:
-        self.book, self.slow = folder / "logins", folder / "slow"
-        script = DOCKER.format(book=shlex.quote(str(self.book)), slow=shlex.quote(str(self.slow)))
-        self.server: Server = new_server(engine, environment={"PATH": path_with_docker(folder / "tools", script)})
-
-    @property
-    def logins(self) -> int:
-        """How often `docker login` was run there."""
-        return len(self.folders)
-
-    @property
-    def folders(self) -> list[Path]:
-        """Where each login was proved."""
-        return [Path(line) for line in self.book.read_text().splitlines()] if self.book.exists() else []
-
-    @property
-    def is_tidy(self) -> bool:
-        """Whether nothing of the logins is left, except what they were for."""
-        kept = [path.name for path in self.docker.iterdir() if not path.name.startswith(".")]
-        return kept == ["config.json"] and not any(folder.exists() for folder in self.folders)
-
-    @property
-    def docker(self) -> Path:
-        return self.server.home / ".docker"
-
-    @property
-    def hosts(self) -> set[str]:
-        """The registries that the user is logged in to; fails if the config does not parse."""
-        return set(json.loads((self.docker / "config.json").read_text())["auths"])
-
-
-NewMachine = Callable[[], Machine]
-
-
-@pytest.fixture
-def new_machine(new_folder: NewFolder, new_server: NewServer, engine_one: Engine) -> NewMachine:
-    return lambda: Machine(new_folder(), new_server, engine_one)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -10,13 +11,20 @@ from contextlib import AbstractContextManager, contextmanager
 
 import psutil
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
+from dokreg.configuration import POOL_SECONDS
 from dokreg.database import AWAY
 from tests.browser.chromium import chromium, new_page
 from tests.faults.cluster import Clicks, Cluster, Count, NoSsh, Servers
+from tests.faults.machines import SLOW_SECONDS, Machine, NewMachine
+from tests.lab.engine import Engine
+from tests.lab.fixtures import ALICE, NewServer
+from tests.lab.ports import free_port
 from tests.lab.postgres import Postgres
 from tests.lab.redis import Redis
+from tests.lab.registry import BasicRegistry, BearerRegistry
+from tests.lab.web import containers_on, push_web
 from tests.owner import PASSWORD
 from tests.program import Program, key_of
 from tests.running import moment
@@ -103,6 +111,107 @@ def test_postgres_that_is_restarted_loses_and_doubles_nothing(
     cluster.until(lambda: cluster.column(hearts)[0] >= 5, "every worker and a beat to beat again", seconds=40)
 
 
+class Deployed:
+    """An application whose new container is watched for a while before it counts."""
+
+    def __init__(self, cluster: Cluster, server: str, registry: str, image: str, *, settle_seconds: int) -> None:
+        names = {"name": "settling", "container_name": "settling", "settle_seconds": settle_seconds}
+        wish = names | {"server": server, "registry": registry, "image": image}
+        self.cluster = cluster
+        self.application = self._granted({"make": wish})
+        self.deployment = self._granted({"ask": self.application})
+
+    def _granted(self, wish: object) -> str:
+        return str(json.loads(self.cluster.run_module("tests.faults.application_rows", [wish]))[0])
+
+    @property
+    def states(self) -> list[str]:
+        return self.cluster.column(
+            "SELECT state FROM applications_deployment WHERE application_id = ?", self.application
+        )
+
+    @property
+    def log(self) -> str:
+        return str(self.cluster.column("SELECT log FROM applications_deployment WHERE id = ?", self.deployment)[0])
+
+
+class Proved:
+    """A saved registry that is tested on a machine of its own."""
+
+    def __init__(self, cluster: Cluster, machine: Machine, registry: str) -> None:
+        self.cluster, self.machine, self.registry = cluster, machine, registry
+        self.server = cluster.owner.add_server("tests", machine.server)
+
+    def press(self) -> None:
+        self.cluster.owner.get(f"/acme/settings/registries/{self.registry}/")
+        self.cluster.owner.htmx_post(f"/acme/settings/registries/{self.registry}/test/", server=self.server)
+
+    @property
+    def states(self) -> list[str]:
+        return self.cluster.column("SELECT state FROM registries_registrytest WHERE registry_id = ?", self.registry)
+
+    @property
+    def logins(self) -> int:
+        """Those with a name and password that nobody has are not counted."""
+        return sum(folder.name != "trial" for folder in self.machine.folders)
+
+
+class Held:
+    """A server that is to stay logged in."""
+
+    def __init__(self, cluster: Cluster, machine: Machine, registry: str) -> None:
+        self.cluster, self.machine, self.registry = cluster, machine, registry
+        self.server = cluster.owner.add_server("holds", machine.server)
+
+    def choose(self) -> None:
+        self.cluster.owner.get(f"/acme/settings/registries/{self.registry}/")
+        self.cluster.owner.post(f"/acme/settings/registries/{self.registry}/logins/", servers=[self.server])
+
+    @property
+    def states(self) -> list[str]:
+        """With nothing more to do, and the turn given back."""
+        return self.cluster.column(
+            "SELECT l.state FROM registries_login l JOIN servers_configturn t ON t.server_id = l.server_id"
+            " WHERE l.server_id = ? AND l.due_at IS NULL AND t.claim = ''",
+            self.server,
+        )
+
+
+def test_postgres_that_is_restarted_breaks_nothing_off(
+    cluster: Cluster, new_machine: NewMachine, new_server: NewServer, engine_one: Engine, engine_two: Engine,
+    lab_registry: BasicRegistry, bearer_registry: BearerRegistry,
+) -> None:  # fmt: skip
+    away = SLOW_SECONDS + POOL_SECONDS + 4  # the login ends meanwhile, and so does the wait for a connection
+    registry, hanging = (cluster.owner.add_registry(one.host, ALICE) for one in (lab_registry, bearer_registry))
+    tested, held = Proved(cluster, new_machine(), hanging), Held(cluster, new_machine(), registry)
+    port = free_port()
+    image = f"{lab_registry.host}/shop/settling:{port}"
+    push_web(engine_two, image, port=port, marker="new")
+    server = cluster.owner.add_server("deploys", new_server(engine_one))
+    held.machine.slow.touch()
+    deployed = Deployed(cluster, server, registry, image, settle_seconds=away + 10)
+    cluster.until(lambda: "is running" in deployed.log, "the new container to settle")
+    with bearer_registry.paused():
+        tested.press()
+        cluster.until(lambda: tested.logins == 1, "the test to hang")
+        held.choose()
+        cluster.until(lambda: held.machine.logins == 1, "the login to begin")
+        cluster.postgres.interrupt()
+        cluster.postgres.stop()
+    time.sleep(away)
+    cluster.postgres.start()
+    cluster.until(lambda: held.states == ["held"], "the login to be noted", seconds=20)  # less than a turn lasts
+    cluster.until(lambda: deployed.states != ["running"] and tested.states != ["running"], "the others to end")
+    ends = deployed.states + tested.states + held.states
+    begun = deployed.log.count("Started container") + tested.logins + held.machine.logins
+    well = ["succeeded", "passed", "held"]
+    done = sum(end == wanted for end, wanted in zip(ends, well, strict=False))
+    count = Count(asked=3, done=done, lost=3 - done, doubled=begun - 3)
+    assert (ends, count) == (well, Count(asked=3, done=3, lost=0, doubled=0))
+    assert containers_on(engine_one) == {"settling": "running"}
+    engine_one.remove_containers()
+
+
 def test_whoever_asks_while_the_database_is_away_is_told_so(cluster: Cluster) -> None:
     visitor = Visitor(cluster.url)
     visitor.sign_in("alice", PASSWORD)
@@ -132,13 +241,34 @@ def test_whoever_asks_while_the_database_is_away_is_told_so(cluster: Cluster) ->
     assert visitor.get("/acme/settings/servers/").status == 200
 
 
-def test_a_form_keeps_what_was_typed_while_the_database_is_away(cluster: Cluster) -> None:
+@contextmanager
+def browsing(cluster: Cluster) -> Iterator[Page]:
+    """Alice's page, in a browser; it may be told 503."""
     with chromium() as browser, new_page(browser, cluster.url) as (page, watch):
         watch.expect(503)
         page.goto("/sign-in/")
         page.get_by_label("Username").fill("alice")
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
+        yield page
+        watch.complaints = [one for one in watch.complaints if "503" not in one]  # noted in the console as well
+
+
+def test_a_form_that_is_sent_again_by_reloading_is_saved_once(cluster: Cluster) -> None:
+    """One without htmx: the browser itself has kept it."""
+    with browsing(cluster) as page:
+        page.goto("/acme/settings/ssh-keys/add/")
+        page.get_by_label("Name").fill("Typed once")
+        with cluster.postgres_away():
+            page.get_by_role("button", name="Save").click()
+            expect(page.get_by_text("reload this page")).to_be_visible()
+        page.reload()
+        expect(page.get_by_role("heading", name="Typed once")).to_be_visible()
+    assert cluster.column("SELECT count(*) FROM servers_sshkey WHERE name = 'Typed once'") == [1]
+
+
+def test_a_form_keeps_what_was_typed_while_the_database_is_away(cluster: Cluster) -> None:
+    with browsing(cluster) as page:
         page.goto("/acme/settings/registries/add/generic/")
         typed = {"name": "Images", "url": "registry.example", "username": "robot", "password": "typed-secret"}
         for name, value in typed.items():
@@ -149,7 +279,6 @@ def test_a_form_keeps_what_was_typed_while_the_database_is_away(cluster: Cluster
         assert {name: page.locator(f"[name={name}]").input_value() for name in typed} == typed
         page.get_by_role("button", name="Save").click()
         expect(page.get_by_role("heading", name="Images")).to_be_visible()
-        watch.complaints = [one for one in watch.complaints if "503" not in one]  # htmx notes it in the console
     assert cluster.column("SELECT count(*) FROM registries_registry WHERE name = 'Images'") == [1]
 
 
