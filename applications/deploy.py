@@ -48,7 +48,7 @@ def run(deployment_id: str) -> None:
         return
     climb_all(job.ladder, server, lambda: _climb(job))
     _finish(job)
-    deploying.dispatch()
+    patiently(deploying.dispatch)
 
 
 def _job(deployment: Deployment, application: Application, server: Server) -> Job:
@@ -65,8 +65,8 @@ def _end_unbegun(deployment: Deployment, application: Application, verdict: Verd
     ladder.failed("ssh", verdict)
     deployment.rungs = ladder.rungs
     if runs.finish(deployment, verdict, failed=True):
-        telling.failed(deployment, application, verdict)
-    deploying.dispatch()
+        patiently(lambda: telling.failed(deployment, application, verdict))
+    patiently(deploying.dispatch)
 
 
 def _climb(job: Job) -> None:
@@ -85,7 +85,7 @@ def _climb(job: Job) -> None:
         _fail(job, _why_gone(job), "")
     except CancelAsked:
         job.is_cancelled = True
-        job.deployment.refresh_from_db(fields=["cancel_asked_by"])
+        patiently(lambda: job.deployment.refresh_from_db(fields=["cancel_asked_by"]))
         _fail(job, verdicts.cancelled(by=job.deployment.cancel_asked_by), "")
     except TakenAway:
         return
@@ -127,9 +127,9 @@ def _finish(job: Job) -> None:
     if not patiently(end):
         return  # swept as lost meanwhile, which has it tidied
     if not failed and deployment.action != Action.DELETE:
-        telling.succeeded_again(deployment, job.application)
+        patiently(lambda: telling.succeeded_again(deployment, job.application))
     elif failed and not job.is_cancelled:
-        telling.failed(deployment, job.application, ladder.verdict)
+        patiently(lambda: telling.failed(deployment, job.application, ladder.verdict))
 
 
 def _note_success(job: Job) -> None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.text import Truncator
 
 from applications.models import Deployment
+from dokreg.database import give_back, patiently
 from servers import runs
 from servers.ladder import Rung, clean, without_secrets
 from servers.verdicts import Verdict
@@ -116,4 +117,6 @@ class Journal:
 
     def _is_cancel_asked(self) -> bool:
         asked = Deployment.objects.filter(pk=self._deployment.pk, cancel_asked_at__isnull=False)
-        return asked.exists()
+        is_asked = patiently(asked.exists)
+        give_back()  # until the next look
+        return is_asked

@@ -311,6 +311,7 @@ class ContainerLook(Run):
         indexes = [
             models.Index(fields=["application", "-created_at"], name="container_look_history"),
             models.Index(fields=["state", "created_at"], condition=UNFINISHED, name="container_look_due"),
+            models.Index(fields=["created_at"], name="container_look_by_age"),
         ]
 
     def __str__(self) -> str:

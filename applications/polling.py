@@ -7,37 +7,47 @@ for anybody's traffic. What a digest's deployment came to does not matter here: 
 import contextlib
 import datetime as dt
 import functools
+import time
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from applications import deploying
 from applications.deploying import CannotDeploy
 from applications.models import Application, Deployment
 from dokreg.backoff import pause
+from dokreg.database import patiently
 from dokreg.encryption import SecretUnreadable
 from registries import catalog, kinds, tokens
 from registries.references import Reference, parse
 from registries.registry_api import NotAnswered
-from servers import runs, ssh
+from servers import draining, runs, ssh
 from servers import verdicts as host_verdicts
 from servers.ladder import without_secrets
 from servers.verdicts import Verdict
 
-AT_ONCE = 200
+AT_ONCE = 4  # each takes a worker's thread, which those who click need as well
+IN_TURN_SECONDS = 45.0  # less than the minute after which others are handed over
 LONGEST_PAUSE = dt.timedelta(days=1)
 
 
 def dispatch() -> int:
-    """Hand over the applications whose turn it is; answers how many. Each goes to one worker, whoever dispatches."""
+    """Hand over some of the applications whose turn it is; answers how many. Whoever polls one takes the others."""
     from applications.tasks import poll_application
 
-    due = Application.objects.filter(poll_due_at__lte=timezone.now()).order_by("poll_due_at")[:AT_ONCE]
-    taken = [application for application in due if _take(application)]
+    taken = [application for application in _due()[:AT_ONCE] if _take(application)]
     for application in taken:
         transaction.on_commit(functools.partial(runs.send_id, poll_application, application.pk))
     return len(taken)
+
+
+def poll_in_turn(application_id: str) -> None:
+    """Poll one, and then what else is due, one after the other, until nothing is or others are handed over."""
+    end = time.monotonic() + IN_TURN_SECONDS
+    poll(application_id)
+    while time.monotonic() < end and not draining.is_ending() and (following := _take_next()) is not None:
+        poll(following.pk)
 
 
 def poll(application_id: str) -> Deployment | None:
@@ -56,7 +66,7 @@ def poll(application_id: str) -> Deployment | None:
         complaint = _sentences(application, host_verdicts.secret_unreadable())
     else:
         try:
-            return _take_digest(application, digest)
+            return patiently(lambda: _take_digest(application, digest))
         except CannotDeploy as error:  # somebody's wish waits; the next look finds the digest as new as this one
             complaint = str(error)
     _note_failure(application, complaint)
@@ -80,7 +90,7 @@ def tells_quota(reference: Reference) -> bool:
 
 def _found(application_id: str) -> Application | None:
     rows = Application.objects.select_related("organisation", "registry", "server__ssh_key", "serving")
-    return rows.filter(pk=application_id).first()
+    return patiently(rows.filter(pk=application_id).first)  # its next turn is some time away
 
 
 def _digest_of(application: Application, reference: Reference) -> str:
@@ -90,6 +100,15 @@ def _digest_of(application: Application, reference: Reference) -> str:
         server=application.server,
         reference=reference,
     ).digest
+
+
+def _due() -> "QuerySet[Application]":
+    return Application.objects.filter(poll_due_at__lte=timezone.now()).order_by("poll_due_at")
+
+
+def _take_next() -> Application | None:
+    """The first that nobody else has taken; each is polled by one, whoever looks."""
+    return next((application for application in _due()[: AT_ONCE * 2] if _take(application)), None)
 
 
 def _take(application: Application) -> bool:
@@ -114,9 +133,9 @@ def _take_digest(application: Application, digest: str) -> Deployment | None:
 
 
 def _note_failure(application: Application, cause: str) -> None:
-    Application.objects.filter(pk=application.pk).update(
-        polled_at=timezone.now(), poll_failures=F("poll_failures") + 1, poll_cause=cause
-    )
+    unnoted = Application.objects.filter(pk=application.pk, polled_at=application.polled_at)
+    noted = {"polled_at": timezone.now(), "poll_failures": F("poll_failures") + 1, "poll_cause": cause}
+    patiently(lambda: unnoted.update(**noted))
 
 
 def _sentences(application: Application, verdict: Verdict) -> str:

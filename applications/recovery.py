@@ -9,6 +9,7 @@ from, all of its containers go.
 
 import contextlib
 import datetime as dt
+import functools
 import logging
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from django.utils import timezone
 from applications import containers
 from applications.containers import Container
 from applications.models import Application, Deployment
+from dokreg.database import patiently
 from dokreg.encryption import SecretUnreadable
 from servers import docker, engine, runs, ssh
 from servers.docker import Host
@@ -36,14 +38,15 @@ LOOK_EVERY = 0.5
 
 def put_back(deployment: Deployment, *, say: Say) -> bool:
     """Put the server right now; False if that has to be tried again later."""
-    if deployment.server is None:
+    server = runs.server_of(deployment.server_id)
+    if server is None:
         return True  # it was deleted here, and is not ours any more
     for pause in PAUSES:
         time.sleep(pause)
         if not runs.prolong(deployment):
             return False  # swept as lost meanwhile: whoever has that in hand puts it right
         try:
-            with engine.connect(docker.host_of(deployment.server), deadline=DEADLINE) as daemon:
+            with engine.connect(docker.host_of(server), deadline=DEADLINE) as daemon:
                 restore(daemon, deployment, say=say)
         except (ssh.Unreachable, ssh.CommandFailed, EngineGone):
             continue
@@ -64,7 +67,8 @@ def tidy_leftovers(daemon: Engine, application: Application, server: Server, *, 
                 say(f"Removed container {one.id[:12]}: the application is on another server by now")
         else:
             restore(daemon, deployment, say=say)
-        Deployment.objects.filter(pk=deployment.pk).update(to_tidy=False)
+        row = Deployment.objects.filter(pk=deployment.pk)
+        patiently(functools.partial(row.update, to_tidy=False))
 
 
 def tidy_all(host: Host, application: Application, server: Server, *, say: Say) -> None:
@@ -129,7 +133,8 @@ def _let_take_over(daemon: Engine, deployment: Deployment, new: Container, *, sa
     if new.name != deployment.container_name:
         with contextlib.suppress(EngineRefused):  # somebody else has the name; the container serves all the same
             containers.rename(daemon, new.id, deployment.container_name)
-    Application.objects.filter(pk=deployment.application_id).update(serving=deployment)
+    row = Application.objects.filter(pk=deployment.application_id)
+    patiently(lambda: row.update(serving=deployment))
     say(f"Container {new.id[:12]} had taken over already, and stays")
 
 
@@ -140,4 +145,4 @@ def _has_moved_away(application: Application, server: Server) -> bool:
 def _unfinished(application: Application, server: Server) -> list[Deployment]:
     rows = Deployment.objects.filter(application=application, server=server, to_tidy=True)
     rows = rows.exclude(state__in=(Deployment.State.QUEUED, Deployment.State.RUNNING))
-    return list(rows.order_by("created_at"))
+    return patiently(lambda: list(rows.select_related("application").order_by("created_at")))

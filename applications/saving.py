@@ -10,9 +10,9 @@ from dokreg.encryption import SecretUnreadable
 from organisations.deletion import delete_unless_used
 from organisations.models import User
 
-# What a container is made of: a change of these shows on the page until the next deployment.
+# What a container is made of, with its environment: a change of these shows on the page until the next deployment.
 OF_THE_CONTAINER = (
-    "server_id", "registry_id", "image", "container_name", "ports", "environment", "volumes", "command",
+    "server_id", "registry_id", "image", "container_name", "ports", "volumes", "command",
     "restart_policy", "network", "health_command", "health_interval_seconds", "health_timeout_seconds",
     "health_retries", "health_start_seconds", "memory_mb", "cpus",
 )  # fmt: skip
@@ -42,17 +42,16 @@ def save_application(*, application: Application, environment: str | None) -> No
     """
     with transaction.atomic():
         before = Application.objects.select_for_update().filter(pk=application.pk).first()
-        if environment is not None:
-            _take_environment(application, environment)
+        is_entered = environment is not None and _take_environment(application, environment)
         if before is None:
             _begin_polling(application)
             application.save(force_insert=True)
             return
-        if any(getattr(application, name) != getattr(before, name) for name in OF_THE_CONTAINER):
+        if is_entered or any(getattr(application, name) != getattr(before, name) for name in OF_THE_CONTAINER):
             application.settings_changed_at = timezone.now()
         columns = [field.name for field in Application._meta.concrete_fields if not field.primary_key]
         # What is not entered anew may be another key's by now, or another's text.
-        kept = OF_THE_WORKERS | (OF_THE_ENVIRONMENT if environment is None else frozenset())
+        kept = OF_THE_WORKERS | (frozenset() if is_entered else OF_THE_ENVIRONMENT)
         written = [name for name in columns if name not in kept]
         if (application.poll_minutes, application.image) != (before.poll_minutes, before.image):
             _begin_polling(application)
@@ -77,12 +76,14 @@ def delete_application(*, application: Application, leave_container: bool, by: U
     return None
 
 
-def _take_environment(application: Application, text: str) -> None:
+def _take_environment(application: Application, text: str) -> bool:
+    """Whether it is another one than that which was read."""
     if text == _stored_environment(application):
-        return
+        return False
     application.environment = text or None
     application.environment_names = sorted(read_environment(text))
     application.environment_changed_at = timezone.now()
+    return True
 
 
 def _stored_environment(application: Application) -> str | None:

@@ -1,12 +1,14 @@
 """What beat looks after: deployments whose worker died, and servers that have to be put right after them."""
 
 import datetime as dt
+import functools
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from applications import deploying, telling
 from applications.models import Deployment
+from dokreg.database import patiently
 from servers import runs
 
 TIDY_WITHIN = dt.timedelta(days=1)
@@ -20,7 +22,7 @@ def sweep() -> None:
     from applications.tasks import run_deployment
 
     for deployment in runs.sweep(Deployment, run_deployment, to_tidy=True):
-        telling.lost(deployment)
+        patiently(functools.partial(telling.lost, deployment))
     _queue_tidying()
     _forget_tidying()
 

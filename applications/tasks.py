@@ -30,7 +30,7 @@ def sweep_deployments() -> None:
 
 @shared_task
 def poll_application(application_id: str) -> None:
-    polling.poll(application_id)
+    polling.poll_in_turn(application_id)
 
 
 @shared_task

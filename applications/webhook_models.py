@@ -59,13 +59,14 @@ class WebhookSignature(models.Model):
 
     application = models.ForeignKey(Application, on_delete=models.CASCADE, related_name="+")
     signature = models.CharField(max_length=64)
-    seen_at = models.DateTimeField(db_index=True)
+    seen_at = models.DateTimeField()
     is_timeless = models.BooleanField(default=False, help_text="What was signed has no time in it.")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["application", "signature"], name="webhook_signature_counts_once")
         ]
+        indexes = [models.Index(fields=["is_timeless", "seen_at"], name="webhook_signature_by_age")]
 
     def __str__(self) -> str:
         return f"Signature for {self.application}"

@@ -41,6 +41,7 @@ DATABASE_TIMEOUTS = {
 POOL_SECONDS = 10
 CHECKED_TLS = "ssl_cert_reqs=required&ssl_check_hostname=true"
 SHORTEST_TOKEN = 16
+NO_ADDRESS = "its host or its port is not valid. Write / # ? @ [ ] in the password as %2F %23 %3F %40 %5B %5D."
 # What is never shown, and what may hold a password in the middle.
 SECRET_NAME = re.compile(r"KEY|TOKEN$|PASSWORD|^DATABASE_URL$|^REDIS_URL$|^DOKREG_SMTP_URL$")
 USER_INFO = re.compile(r"(?<=//)[^/@\s]*@")
@@ -168,9 +169,8 @@ def as_postgresql(text: str) -> dict[str, Any] | None:
     if not name:
         raise ValueError("it names no database: postgresql://user:password@host:5432/NAME.")
     options = parse_qs(parts.query, keep_blank_values=True)
-    if unknown := sorted(options.keys() - LIBPQ_OPTIONS):
-        known = ", ".join(sorted(LIBPQ_OPTIONS))
-        raise ValueError(f"after the ? stands {unknown[0]}, which is none of {known}.")
+    if not options.keys() <= LIBPQ_OPTIONS:  # not quoted: it may be a password's end
+        raise ValueError(f"after the ? stands what is none of {', '.join(sorted(LIBPQ_OPTIONS))}.")
     given = {option: values[-1] for option, values in options.items()}
     timeouts = " ".join(f"-c {name}={value}" for name, value in DATABASE_TIMEOUTS.items())
     return {
@@ -202,9 +202,10 @@ def _split(text: str) -> SplitResult:
         parts = urlsplit(text)
         parts.port  # noqa: B018 - it is read only when it is asked for
     except ValueError:
-        raise ValueError(
-            "its host or its port is not valid. Write / # ? @ [ ] in the password as %2F %23 %3F %40 %5B %5D."
-        ) from None
+        raise ValueError(NO_ADDRESS) from None
+    names = (option.partition("=")[0] for option in parts.query.split("&"))
+    if any("@" in text for text in (parts.path, parts.fragment, *names)):  # what was meant as a password ends there
+        raise ValueError(NO_ADDRESS)
     return parts
 
 
@@ -267,8 +268,13 @@ def as_token(text: str) -> str:
 def as_redis(text: str) -> str:
     """An address that kombu's Redis transport understands; empty means the embedded broker.
 
-    With rediss:// the certificate is checked, unless the address itself says otherwise: kombu would take any.
+    With rediss:// the certificate is checked, unless the address itself says otherwise: kombu would take any. Of
+    several with a semicolon between two it takes the first that answers.
     """
+    return ";".join(map(_as_one_redis, text.split(";")))
+
+
+def _as_one_redis(text: str) -> str:
     parts = _split(text)
     if text and parts.scheme not in {"redis", "rediss", "redis+socket"}:
         raise ValueError("it must begin with redis://, rediss:// or redis+socket://.")
@@ -305,6 +311,14 @@ def as_days(text: str) -> int:
 def as_rate(text: str) -> int:
     """A whole number from 1 to a million."""
     return as_count(text, most=1_000_000)
+
+
+def as_own_url(text: str) -> str:
+    """The address that people and clouds reach dokreg at, without a slash at its end."""
+    url = as_url(text)
+    if not url or urlsplit(url).path:
+        raise ValueError("it must be an address without a path, such as https://dokreg.example.com.")
+    return url
 
 
 def as_url(text: str) -> str:

@@ -20,6 +20,7 @@ from dokreg.configuration import (
     as_days,
     as_log_format,
     as_log_level,
+    as_own_url,
     as_postgresql,
     as_rate,
     as_redis,
@@ -42,8 +43,9 @@ os.umask(0o077)  # nothing that dokreg writes is anybody else's business
 
 # Where things are
 DOKREG_DATA = Path(_env.text("DOKREG_DATA") or DEFAULT_DATA).absolute()
+STATIC_ROOT = Path(_env.text("DOKREG_STATIC_ROOT") or DOKREG_DATA / "static").absolute()
 DOKREG_BIND = _env.parse("DOKREG_BIND", as_bind, "127.0.0.1:8000")
-DOKREG_URL = _env.text("DOKREG_URL", f"http://{DOKREG_BIND[0]}:{DOKREG_BIND[1]}").rstrip("/")
+DOKREG_URL = _env.parse("DOKREG_URL", as_own_url, f"http://{DOKREG_BIND[0]}:{DOKREG_BIND[1]}")
 DOKREG_ALLOW_LOOPBACK = _env.parse("DOKREG_ALLOW_LOOPBACK", as_bool, "false")
 DOKREG_ALLOWED_NETWORKS = _env.parse("DOKREG_ALLOWED_NETWORKS", parse_networks, "")
 DOKREG_TRUSTED_PROXIES = _env.parse("DOKREG_TRUSTED_PROXIES", parse_networks, "")
@@ -114,12 +116,13 @@ DOKREG_METRICS_TOKEN = _env.parse("DOKREG_METRICS_TOKEN", as_token, "")
 DOKREG_METRICS_NETWORKS = _env.parse("DOKREG_METRICS_NETWORKS", parse_networks, "")
 DOKREG_METRICS = bool(DOKREG_METRICS_TOKEN or DOKREG_METRICS_NETWORKS)
 DOKREG_SOURCES = _env.sources  # for manage.py doctor: where each setting comes from
-_env.complain()
 try:
     DOKREG_DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
-    SECRET_KEY = SECRET_KEY or keys.load_or_create(DOKREG_DATA / "keys", keys.SECRET_KEY_FILE)
-    FERNET_KEYS = FERNET_KEYS or as_words(keys.load_or_create(DOKREG_DATA / "keys", keys.FERNET_KEYS_FILE))
-    keys.check_fernet_keys(FERNET_KEYS, secret_key=SECRET_KEY)
+    if not _env.mistakes:  # else none are made
+        SECRET_KEY = SECRET_KEY or keys.load_or_create(DOKREG_DATA / "keys", keys.SECRET_KEY_FILE)
+        FERNET_KEYS = FERNET_KEYS or as_words(keys.load_or_create(DOKREG_DATA / "keys", keys.FERNET_KEYS_FILE))
+    if FERNET_KEYS or not _env.mistakes:
+        keys.check_fernet_keys(FERNET_KEYS, secret_key=SECRET_KEY)
 except keys.BadKeys as error:
     _env.mistakes.append(str(error))
 except OSError as error:
@@ -222,11 +225,10 @@ TEMPLATES = [
 ]
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 STATIC_URL = "/static/"
-STATIC_ROOT = Path(_env.text("DOKREG_STATIC_ROOT") or DOKREG_DATA / "static").absolute()
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "dokreg.static_files.StaticFiles"},
 }
 
 # People

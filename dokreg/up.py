@@ -85,7 +85,8 @@ def main(arguments: list[str]) -> int:
     if arguments:
         _say("manage.py up takes no arguments; settings come from the environment (see README.md).")
         return 2
-    os.environ.setdefault("DOKREG_ALLOW_LOOPBACK", "true")
+    if not os.environ.get("DOKREG_ALLOW_LOOPBACK_FILE"):
+        os.environ.setdefault("DOKREG_ALLOW_LOOPBACK", "true")
     os.environ["DOKREG_BEAT_IN_WORKER"] = "true"
     # glibc gives every few threads a heap of their own, and none of them gives back what a busy minute needed.
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
@@ -115,7 +116,10 @@ class _Stopping:
 
 def _data_folder() -> Path:
     """The data folder, made if need be; CannotStart unless files can be written there."""
-    data = data_folder()
+    try:
+        data = data_folder()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotStart(f"DOKREG_DATA: {error}") from error
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = data / f".writable.{os.getpid()}"

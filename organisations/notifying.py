@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.text import Truncator
 from kombu.exceptions import OperationalError
 
+from dokreg.database import patiently
 from dokreg.ids import new_id
 from organisations import audit, dispatching, sending
 from organisations.models import Organisation, User
@@ -61,6 +62,8 @@ def save_channel(*, channel: NotificationChannel, address: str, shown_as: str, r
     columns = {field.name for field in NotificationChannel._meta.concrete_fields if not field.primary_key}
     # What is not entered anew may be another key's by now.
     kept = set() if address else {"address", "address_changed_at"}
+    if not address and channel.how != NotificationChannel.How.EMAIL:
+        kept.add("shown_as")
     channel.save(update_fields=None if channel._state.adding else columns - kept)
 
 
@@ -163,8 +166,13 @@ def _claim(delivery_id: str) -> Delivery | None:
     """The delivery, if the conditional UPDATE made it this worker's to send."""
     now, word = timezone.now(), new_id()
     due = Delivery.objects.filter(pk=delivery_id, state=State.QUEUED, due_at__lte=now)
-    due.update(state=State.SENDING, claim=word, lease_until=now + LEASE, attempts=F("attempts") + 1)
-    return Delivery.objects.select_related("notice", "channel").filter(pk=delivery_id, claim=word).first()
+    mine = Delivery.objects.select_related("notice", "channel").filter(pk=delivery_id, claim=word)
+
+    def take() -> Delivery | None:
+        due.update(state=State.SENDING, claim=word, lease_until=now + LEASE, attempts=F("attempts") + 1)
+        return mine.first()
+
+    return patiently(take)
 
 
 def _failed(delivery: Delivery, problem: sending.NotSent) -> None:
@@ -177,6 +185,9 @@ def _failed(delivery: Delivery, problem: sending.NotSent) -> None:
 
 
 def _end(delivery: Delivery, state: str, **also: object) -> None:
-    """End this attempt, unless the delivery was taken away meanwhile."""
+    """End this attempt, unless the delivery was taken away meanwhile.
+
+    What was sent and is not noted would be sent once more.
+    """
     mine = Delivery.objects.filter(pk=delivery.pk, claim=delivery.claim, state=State.SENDING)
-    mine.update(state=state, lease_until=None, **also)
+    patiently(lambda: mine.update(state=state, lease_until=None, **also))

@@ -160,6 +160,7 @@ def _send_email(recipients: list[str], message: Message) -> None:
     """One mail to all of them; the timeouts stand in the settings."""
     if not settings.DOKREG_SENDS_EMAIL:
         raise NotSent(NO_EMAIL, is_final=True)
+    give_back()
     try:
         EmailMessage(subject=message.title, body=message.body, to=recipients).send()
     except smtplib.SMTPAuthenticationError as error:

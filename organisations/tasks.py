@@ -2,13 +2,14 @@
 
 from celery import shared_task
 
+from dokreg.database import patiently
 from organisations import notifying
 
 
 @shared_task
 def deliver_notification(delivery_id: str) -> None:
     notifying.deliver(delivery_id)
-    notifying.dispatch()
+    patiently(notifying.dispatch)
 
 
 @shared_task

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
+from dokreg.database import patiently
 from organisations import audit
 from organisations.models import Organisation, User
 from registries import standings, testing
@@ -37,6 +38,7 @@ OF_THE_SERVER = frozenset(
         "private_key_unreadable",
         "ssh_auth_refused",
         "ssh_silent",
+        "ssh_undecided",
         "ssh_timeout",
         "ssh_unreachable",
     }
@@ -97,8 +99,8 @@ def after(test: RegistryTest) -> None:
     if not test.batch_id:
         return
     if test.state == Run.State.FAILED and test.verdict in OF_THE_SERVER and _place(test.rungs)["state"] == "failed":
-        _end_alike(test)
-    pump()
+        patiently(lambda: _end_alike(test))
+    patiently(pump)
 
 
 def cancel(batch: TestBatch) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from django.conf import settings
 from django.db import transaction
 
+from dokreg.database import patiently
 from organisations.models import Organisation, User
 from registries import kinds, quotas, registry_api, tokens
 from registries.models import CatalogLook, Registry
@@ -104,12 +105,14 @@ def find_manifest(
     asked = _ask_or_stand_in(
         access, lambda access: registry_api.head_manifest(access=access, reference=reference), end=end
     )
-    quotas.note(
-        organisation=organisation,
-        host=reference.host,
-        registry=registry,
-        server=None if asked.is_of_stand_in else server,
-        rate_limit=asked.answer.rate_limit,
+    patiently(
+        lambda: quotas.note(
+            organisation=organisation,
+            host=reference.host,
+            registry=registry,
+            server=None if asked.is_of_stand_in else server,
+            rate_limit=asked.answer.rate_limit,
+        )
     )
     return asked.answer
 
@@ -118,7 +121,8 @@ def _climb(look: CatalogLook, server: Server | None, ladder: Ladder) -> dict[str
     """The answer; empty if there is none, which the ladder then says."""
     end = time.monotonic() + TASK_SECONDS
     try:
-        access = access_to(registry=look.registry, url=look.url, host=docker.host_of(server, end=end))
+        registry = patiently(lambda: look.registry)
+        access = access_to(registry=registry, url=look.url, host=docker.host_of(server, end=end))
         if access.login is not None:
             ladder.hide(access.login.password)
         ladder.start("catalog")  # to mint a token may have taken long: the lease begins anew

@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
+from dokreg.database import patiently
 from organisations import audit
 from organisations.models import User
 from registries import kinds, saving
@@ -61,8 +62,7 @@ def run(check_id: str) -> None:
     learned: dict[str, Any] = {}
     climb_all(ladder, server, lambda: learned.update(_climb(check, server, ladder)))
     runs.finish(check, ladder.verdict, failed=ladder.has_failed, **learned)
-    outdated = server.config_checks.exclude(state__in=UNDER_WAY).values_list("pk", flat=True)[KEPT:]
-    ConfigCheck.objects.filter(pk__in=list(outdated)).delete()
+    patiently(lambda: _forget_outdated(server))
 
 
 def compare(server: Server, found: list[FoundLogin]) -> list[Finding]:
@@ -85,18 +85,24 @@ def _climb(check: ConfigCheck, server: Server, ladder: Ladder) -> dict[str, Any]
     """The columns of the check that say what was found."""
     found = _read(server, ladder)
     adopted = next((login for login in found if _is(login, check.adopts)), None)
-    findings = compare(server, found)
-    draft = _draft(check, check.asked_by, adopted) if adopted is not None and check.asked_by is not None else None
-    if draft is not None:
-        audit.record(
-            "adopted a login",
-            server,
-            actor=check.asked_by,
-            registry=check.adopts["host"],
-            folder=check.adopts["folder"],
-        )
+    findings = patiently(lambda: compare(server, found))
+    draft = patiently(lambda: _adopt(check, server, adopted)) if adopted is not None else None
     ladder.passed("config", fact=_number_of(findings))
     return {"findings": findings[:MOST_FINDINGS], "draft": draft}
+
+
+@transaction.atomic
+def _adopt(check: ConfigCheck, server: Server, login: FoundLogin) -> Draft | None:
+    if check.asked_by is None:
+        return None
+    host, folder = check.adopts["host"], check.adopts["folder"]
+    audit.record("adopted a login", server, actor=check.asked_by, registry=host, folder=folder)
+    return _draft(check, check.asked_by, login)
+
+
+def _forget_outdated(server: Server) -> None:
+    outdated = server.config_checks.exclude(state__in=UNDER_WAY).values_list("pk", flat=True)[KEPT:]
+    ConfigCheck.objects.filter(pk__in=list(outdated)).delete()
 
 
 def _number_of(findings: list[Finding]) -> str:
@@ -110,7 +116,8 @@ def _read(server: Server, ladder: Ladder) -> list[FoundLogin]:
         ladder.passed("ssh", goes_on=True)
 
     host = docker.host_of(server, end=time.monotonic() + LONGEST_SECONDS)
-    folders = set(server.logins.exclude(folder="").values_list("folder", flat=True))
+    rows = server.logins.exclude(folder="").values_list("folder", flat=True)
+    folders = patiently(lambda: set(rows.all()))
     found = docker_config.read_logins(host, on_stage=enter)
     for folder in sorted(folders):
         found += docker_config.read_logins(host, folder=folder)

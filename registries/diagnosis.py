@@ -3,10 +3,10 @@
 import datetime as dt
 from collections.abc import Iterator
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
-from dokreg.doctor.checks import ERROR, WARNING, Finding, plural
+from dokreg.doctor.checks import ERROR, NAMED, WARNING, Finding, first_of, plural
 from dokreg.metrics.families import Family, Values
 from registries.models import Login, Registry
 
@@ -19,10 +19,10 @@ def look_at_tokens() -> Iterator[Finding]:
     """Those that have ended, end soon, or should have been minted anew long ago."""
     now = timezone.now()
     minted = Registry.objects.exclude(method="")
-    ended = minted.filter(token_expires_at__lte=now).count()
-    ending = minted.filter(token_expires_at__gt=now, token_expires_at__lte=now + ENDS_SOON).count()
-    overdue = minted.filter(refresh_due_at__lt=now - OVERDUE, refresh_failures=0).count()
-    stopped = minted.filter(refresh_due_at=None, refresh_failures__gt=0).count()
+    ended = minted.filter(token_expires_at__lte=now)
+    ending = minted.filter(token_expires_at__gt=now, token_expires_at__lte=now + ENDS_SOON)
+    overdue = minted.filter(refresh_due_at__lt=now - OVERDUE, refresh_failures=0)
+    stopped = minted.filter(refresh_due_at=None, refresh_failures__gt=0)
     yield Finding("Short-lived tokens", f"{plural(minted.count(), 'registry', 'registries')} with them")
     yield from _if_any("Ended", ended, ERROR, "What is pulled with them is refused.", "Open the registry: it says why.")
     yield from _if_any("Ending within 15 min", ending, WARNING, "They should be fresh by now.", "Open the registry.")
@@ -34,21 +34,24 @@ def look_at_tokens() -> Iterator[Finding]:
 
 def look_at_secrets() -> Iterator[Finding]:
     until = (timezone.now() + SECRET_ENDS_SOON).date()
-    ending = Registry.objects.filter(secret_ends_on__lte=until).count()
+    ending = Registry.objects.filter(secret_ends_on__lte=until)
     why = "The registries refuse them from that day on."
     yield from _if_any("Secrets that end within 14 days", ending, WARNING, why, "Make new ones and enter them.")
 
 
 def look_at_logins() -> Iterator[Finding]:
-    failing = Login.objects.filter(failures__gt=0).count()
+    failing = Login.objects.filter(failures__gt=0).select_related("server")
     yield Finding("Kept logins", plural(Login.objects.count(), "login"))
     why = "Other tools on those servers are refused, or soon will be."
-    yield from _if_any("Failing", failing, WARNING, why, "Open Fleet: the server's page says why.")
+    if number := failing.count():
+        fix = "Open Fleet: the server's page says why."
+        yield Finding("Failing", str(number), WARNING, f"{first_of(map(str, failing[:NAMED]), number)}. {why}", fix)
 
 
-def _if_any(name: str, number: int, state: str, why: str, fix: str) -> Iterator[Finding]:
-    if number:
-        yield Finding(name, str(number), state, why, fix)
+def _if_any(name: str, rows: "QuerySet[Registry]", state: str, why: str, fix: str) -> Iterator[Finding]:
+    if number := rows.count():
+        named = (f"{registry} ({registry.organisation})" for registry in rows.select_related("organisation")[:NAMED])
+        yield Finding(name, str(number), state, f"{first_of(named, number)}. {why}", fix)
 
 
 def count_tokens() -> Iterator[Family]:

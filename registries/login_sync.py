@@ -1,6 +1,7 @@
 """Brings a server's Docker config to what the `Login` rows say: one worker at a time, one login after the other."""
 
 import datetime as dt
+import functools
 import time
 from typing import Any
 
@@ -8,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dokreg.backoff import pause
+from dokreg.database import patiently
 from registries import alarms, kinds, logins, tokens, verdicts
 from registries.credentials import DockerLogin
 from registries.models import Login, Registry
@@ -40,24 +42,23 @@ def sync(server_id: str) -> None:
     turn = turns.take(server_id)
     if turn is None:
         return
-    logins.forget_sent(server_id)  # it has arrived; from now on the turn alone tells whether somebody is at it
+    # It has arrived; from now on the turn alone tells whether somebody is at it.
+    patiently(lambda: logins.forget_sent(server_id))
     began = time.monotonic()
     try:
         while time.monotonic() < began + LONGEST_SECONDS:
             # Read anew each time: it may be moved to another host at any moment.
-            server = Server.objects.select_related("ssh_key").filter(pk=server_id).first()
-            login = _next(server) if server is not None else None
+            server = patiently(Server.objects.select_related("ssh_key").filter(pk=server_id).first)
+            login = patiently(functools.partial(_next, server)) if server is not None else None
             if server is None or login is None or not turns.prolong(server_id, turn):
                 return
             change = _log_out if login.is_leaving else _log_in
             ladder = change(server, login, began + TASK_SECONDS)
             if (rung := ladder.failed_rung) is not None and rung["name"] == ladder.place:
-                with transaction.atomic():
-                    if _is_where_it_was(server):
-                        _put_off(server, login, ladder, rung)
+                patiently(functools.partial(_put_off, server, login, ladder, rung))
     finally:
         turns.give_back(server_id, turn)
-        logins.dispatch()
+        patiently(logins.dispatch)
 
 
 def _next(server: Server) -> Login | None:
@@ -77,8 +78,8 @@ def _log_in(server: Server, login: Login, end: float) -> Ladder:
     climb_all(ladder, server, lambda: _climb_in(login, registry, ladder, end))
     if (rung := ladder.failed_rung) is not None:
         if rung["name"] != "kept" and not may_have_been_there:
-            _of(login).filter(logged_in_at=None).update(mark="")
-        _note_failed_login(login, registry, ladder, rung)
+            patiently(lambda: _of(login).filter(logged_in_at=None).update(mark=""))
+        patiently(lambda: _note_failed_login(login, registry, ladder, rung))
     return ladder
 
 
@@ -90,7 +91,7 @@ def _climb_in(login: Login, registry: Registry, ladder: Ladder, end: float) -> N
         return
     ladder.hide(what.password)
     ladder.passed("token", goes_on=True)
-    _take_place(login, what)
+    patiently(lambda: _take_place(login, what))
     climber = _Climber(ladder, docker.host_of(login.server, end=end), registry, what)
     docker_config.keep_login(
         climber.host,
@@ -101,7 +102,7 @@ def _climb_in(login: Login, registry: Registry, ladder: Ladder, end: float) -> N
         on_stage=climber.climb,
     )
     if not ladder.has_failed:
-        _note_login(login, registry, what)
+        patiently(lambda: _note_login(login, registry, what))
 
 
 def _take_place(login: Login, what: DockerLogin) -> None:
@@ -111,14 +112,16 @@ def _take_place(login: Login, what: DockerLogin) -> None:
     """
     folder = _folder(login, what)
     values: dict[str, Any] = {"url": what.registry, "folder": folder}
+    logged_in_at = login.logged_in_at
     with transaction.atomic():
         if login.may_be_there and (login.url, login.folder) != (what.registry, folder):
             logins.remove_found(server=login.server, host=login.url, folder=login.folder)
-            values["logged_in_at"] = login.logged_in_at = None
-        if login.logged_in_at is None:
+            values["logged_in_at"] = logged_in_at = None
+        if logged_in_at is None:
             values["mark"] = what.mark
         _of(login).update(**values)
-    login.url, login.folder = what.registry, folder
+    # Only now: what failed up to here is done once more, and must find the login as it was.
+    login.url, login.folder, login.logged_in_at = what.registry, folder, logged_in_at
 
 
 def _folder(login: Login, what: DockerLogin) -> str:
@@ -183,21 +186,26 @@ def _is_final(verdict: Verdict | None) -> bool:
 def _log_out(server: Server, login: Login, end: float) -> Ladder:
     ladder = Ladder(OUT_STEPS, save=lambda _rungs: None)
     leaving = _of(login).filter(state=Login.State.LEAVING)  # it may be ticked again meanwhile
-    if _is_anothers_place(login):
-        leaving.delete()
+    if patiently(lambda: _is_anothers_place(login)):
+        patiently(leaving.delete)
         return ladder
     climb_all(ladder, server, lambda: _climb_out(login, ladder, end))
+    patiently(lambda: _note_logout(server, login, leaving, ladder))
+    return ladder
+
+
+def _note_logout(server: Server, login: Login, leaving: Any, ladder: Ladder) -> None:
     rung = ladder.failed_rung
     waited = timezone.now() - (login.left_at or login.created_at)
     if rung is None or not login.may_be_there:
         leaving.delete()
     elif waited > GIVE_UP_LEAVING_AFTER:
-        leaving.delete()
-        alarms.login_left_behind(server, login.url)
+        with transaction.atomic():
+            if leaving.delete()[0]:
+                alarms.login_left_behind(server, login.url)
     else:
         due_at = timezone.now() + _wait(login)
         leaving.update(due_at=due_at, failures=login.failures + 1, **_facts(ladder, rung))
-    return ladder
 
 
 def _is_anothers_place(login: Login) -> bool:
@@ -218,8 +226,11 @@ def _climb_out(login: Login, ladder: Ladder, end: float) -> None:
 # What both do
 
 
+@transaction.atomic
 def _put_off(server: Server, login: Login, ladder: Ladder, rung: Rung) -> None:
     """The server cannot be entered: everything else that is due there waits for the same time."""
+    if not _is_where_it_was(server):
+        return
     tried = _of(login).first()
     others = server.logins.filter(due_at__lte=timezone.now()).exclude(pk=login.pk)
     leaving = others.filter(state=Login.State.LEAVING)

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Prefetch, Q
 from django.utils import timezone
 
+from dokreg.database import patiently
 from dokreg.encryption import SecretUnreadable
 from organisations import audit
 from organisations.models import User
@@ -104,9 +105,11 @@ def prepare(rotation_id: str) -> None:
     """Mint the first token if there is one, and ask for the tests; leaves quietly if another worker has done it."""
     now = timezone.now()
     waits = Q(sent_at=None) | Q(sent_at__lte=now - RESEND_AFTER)
-    if not Rotation.objects.filter(waits, pk=rotation_id, state=State.STAGED).update(sent_at=now):
+    waiting = Rotation.objects.filter(waits, pk=rotation_id, state=State.STAGED)
+    if not patiently(lambda: waiting.update(sent_at=now)):
         return
-    rotation = Rotation.objects.select_related("registry__organisation", "asked_by").filter(pk=rotation_id).first()
+    rows = Rotation.objects.select_related("registry__organisation", "asked_by")
+    rotation = patiently(rows.filter(pk=rotation_id).first)
     if rotation is None:
         return  # deleted at this moment, with its registry
     try:
@@ -114,35 +117,39 @@ def prepare(rotation_id: str) -> None:
         minted = what.mint() if what.method else None
     except MintFailed as error:
         hidden = [what.password]
-        words = clean(error.words, hidden)[:MAX_WORDS]
-        _keep_old(rotation, without_secrets(error.verdict, hidden), words=words)
+        words, verdict = clean(error.words, hidden)[:MAX_WORDS], without_secrets(error.verdict, hidden)
+        patiently(lambda: _keep_old(rotation, verdict, words=words))
         return
     except SecretUnreadable:
-        _keep_old(rotation, host_verdicts.secret_unreadable())
+        patiently(lambda: _keep_old(rotation, host_verdicts.secret_unreadable()))
         return
     except Exception as error:  # noqa: BLE001 - somebody waits for the end of it, whatever happens
         log.error("A rotation ended with %s at %s", type(error).__name__, place_of(error))  # noqa: TRY400
-        _keep_old(rotation, host_verdicts.internal_error())
+        patiently(lambda: _keep_old(rotation, host_verdicts.internal_error()))
         return
-    with transaction.atomic():
-        if minted is not None:
-            rotation.token, rotation.username = minted.secret, minted.username
-        changed = Rotation.objects.filter(pk=rotation_id, state=State.STAGED).update(
-            state=State.TESTING,
-            token=rotation.token,
-            username=rotation.username,
-            token_issued_at=minted.issued_at if minted else None,
-            token_expires_at=minted.expires_at if minted else None,
-        )
-        if changed:
-            _plan_tests(rotation)
-    settle(rotation_id)  # if nothing uses the registry any more, nothing is to be tested
+    patiently(lambda: _begin_tests(rotation, minted))  # a token that is not kept would have to be minted once more
+    patiently(lambda: settle(rotation_id))  # if nothing uses the registry any more, nothing is to be tested
+
+
+@transaction.atomic
+def _begin_tests(rotation: Rotation, minted: Minted | None) -> None:
+    if minted is not None:
+        rotation.token, rotation.username = minted.secret, minted.username
+    changed = Rotation.objects.filter(pk=rotation.pk, state=State.STAGED).update(
+        state=State.TESTING,
+        token=rotation.token,
+        username=rotation.username,
+        token_issued_at=minted.issued_at if minted else None,
+        token_expires_at=minted.expires_at if minted else None,
+    )
+    if changed:
+        _plan_tests(rotation)
 
 
 def after(test: RegistryTest) -> None:
     """A test of staged credentials is over."""
-    if test.rotation_id is not None:
-        settle(test.rotation_id)
+    if (rotation_id := test.rotation_id) is not None:
+        patiently(lambda: settle(rotation_id))
 
 
 def settle(rotation_id: str) -> None:
@@ -220,9 +227,9 @@ def keep_all_old() -> None:
 
 def _places(registry: Registry) -> list[Server]:
     """The servers that use a registry: those that stay logged in or pull, and the one where it is tested."""
-    holding = registry.logins.exclude(state=Login.State.LEAVING).values("server")
+    holding = set(registry.logins.exclude(state=Login.State.LEAVING).values_list("server", flat=True))
     pulling = pullers.servers_of(registry) | {registry.server_id}
-    return list(Server.objects.filter(Q(pk__in=holding) | Q(pk__in=pulling)))
+    return list(Server.objects.filter(pk__in=holding | pulling))
 
 
 def _plan_tests(rotation: Rotation) -> None:
@@ -320,6 +327,7 @@ def _take_token(registry: Registry, rotation: Rotation) -> None:
     registry.login_mark = DockerLogin(registry.url, minted.username, minted.secret).mark
 
 
+@transaction.atomic
 def _keep_old(rotation: Rotation, verdict: Verdict | None, *, words: str = "") -> None:
     now = timezone.now()
     changed = Rotation.objects.filter(pk=rotation.pk, state__in=UNDER_WAY).update(

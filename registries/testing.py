@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dokreg import addresses
+from dokreg.database import patiently
 from dokreg.encryption import SecretUnreadable
 from organisations import audit
 from organisations.models import Organisation, User
@@ -86,7 +87,7 @@ def run(test_id: str) -> RegistryTest | None:
     else:
         climb_all(ladder, server, lambda: _climb(test, ladder, server))
     if runs.finish(test, ladder.verdict, failed=ladder.has_failed, draft_password=None):
-        alarms.tested(test, ladder.verdict)
+        patiently(lambda: alarms.tested(test, ladder.verdict))
     return test
 
 
@@ -140,7 +141,7 @@ def _send(test: RegistryTest, *, about: Registry | Organisation) -> RegistryTest
 
 def _climb(test: RegistryTest, ladder: Ladder, server: Server | None) -> None:
     end = time.monotonic() + TASK_SECONDS
-    what = _credentials_of_test(test)
+    what = patiently(lambda: _credentials_of_test(test))
     ladder.hide(what.password)
     login = _docker_login(test, what, ladder)
     if login is None:

@@ -119,7 +119,7 @@ def work(refresh_id: str) -> None:
     refresh = runs.claim(TokenRefresh, refresh_id)
     while refresh is not None:
         refresh = _run(refresh, may_go_on=time.monotonic() < end)
-    dispatch()
+    patiently(dispatch)
 
 
 def docker_login(registry: Registry, *, insist: bool = True) -> DockerLogin:
@@ -207,9 +207,9 @@ def _idle() -> Any:
 
 def _run(refresh: TokenRefresh, *, may_go_on: bool = False) -> TokenRefresh | None:
     """Run a refresh that this worker has in hand; answers the next one that it has in hand then, if it may go on."""
-    registry = refresh.registry
+    registry = patiently(lambda: refresh.registry)
     if not _is_needed(registry, refresh.reason):
-        refresh.delete()
+        patiently(refresh.delete)
         return None
     ladder = Ladder(STEPS, save=lambda _rungs: None)
     minted: list[Minted] = []
@@ -353,22 +353,22 @@ def _same(registry: Registry) -> Any:
 
 def _refresh_in_place(registry: Registry) -> None:
     """Refresh now, or wait for whoever is at it, and read the registry anew. Raises TokenMissing if it is gone."""
-    refresh, _is_new = _row_for(registry, reason=TokenRefresh.Reason.NEEDED)
+    refresh, _is_new = patiently(lambda: _row_for(registry, reason=TokenRefresh.Reason.NEEDED))
     run(refresh.pk)
     end = time.monotonic() + MINT_DEADLINE + runs.RESEND_AFTER.total_seconds()
     under_way = TokenRefresh.objects.filter(pk=refresh.pk, state__in=ACTIVE)
-    while under_way.exists() and time.monotonic() < end:
+    while patiently(under_way.exists) and time.monotonic() < end:
         give_back()
         time.sleep(LOOK_EVERY_SECONDS)
     try:
-        registry.refresh_from_db()
+        patiently(registry.refresh_from_db)
     except Registry.DoesNotExist:
         raise TokenMissing(verdicts.registry_gone(registry=registry.name)) from None
 
 
 def _missing(registry: Registry) -> TokenMissing:
     """Why there is no token: what the last try said."""
-    last = registry.last_refresh
+    last = patiently(lambda: registry.last_refresh)
     rung = last.failing_rung if last else None
     if last is None or rung is None:
         return TokenMissing(host_verdicts.internal_error())

@@ -17,7 +17,22 @@ from servers.verdicts import Verdict
 _CHUNK = 32 * 1024
 _CHANNEL_CLOSE = 97  # RFC 4254, 9: SSH_MSG_CHANNEL_CLOSE
 _CHANNEL_MESSAGES = range(93, 101)  # RFC 4254, 9: those that name the other side's channel first
+_REST_SECONDS = 5.0
+_REFUSALS_NOTED = 1000
 _FORBIDDEN = 1  # RFC 4254, 5.1: SSH_OPEN_ADMINISTRATIVELY_PROHIBITED
+
+
+class _EverySeen(dict[int, bool]):
+    """What paramiko notes of channels, for ever, so that a late message for one that is over ends nothing.
+
+    A server sends none for a channel that never was; so each counts as seen, and none has to be kept.
+    """
+
+    def __setitem__(self, number: int, seen: bool) -> None:
+        pass
+
+    def __contains__(self, number: object) -> bool:
+        return True
 
 
 class Transport(paramiko.Transport):  # type: ignore[misc]  # paramiko has no types
@@ -32,9 +47,23 @@ class Transport(paramiko.Transport):  # type: ignore[misc]  # paramiko has no ty
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.channels_seen = _EverySeen()
         self._opened_here = threading.local()
         self._refusals: dict[int, paramiko.ChannelException] = {}
         self._closed: set[int] = set()  # by their numbers at the server, which gives them out again
+
+    def rest(self) -> None:
+        """Look less often whether something is to be done while the server says nothing.
+
+        paramiko's thread looks ten times a second; those of 500 connections together take a good part of a processor.
+        """
+        with contextlib.suppress(OSError):  # the server has hung up: whoever opens a channel is told
+            self.sock.settimeout(_REST_SECONDS)
+
+    def close(self) -> None:
+        """Close the connection, and wake the thread that listens: it would keep what is closed until it looks."""
+        _shut(self.sock, socket.SHUT_RDWR)
+        super().close()
 
     def _send_message(self, data: paramiko.Message) -> None:
         """What goes to a channel comes here one after the other: paramiko holds a lock meanwhile."""
@@ -52,8 +81,11 @@ class Transport(paramiko.Transport):  # type: ignore[misc]  # paramiko has no ty
         return self._refusals.pop(getattr(self._opened_here, "number", -1), None) or shared
 
     def _next_channel(self) -> int:
+        """paramiko holds its lock meanwhile."""
         number: int = super()._next_channel()
         self._opened_here.number = number
+        while len(self._refusals) > _REFUSALS_NOTED:
+            del self._refusals[next(iter(self._refusals))]
         return number
 
     def _parse_channel_open_failure(self, message: paramiko.Message) -> None:

@@ -28,10 +28,12 @@ from dokreg.database import give_back
 from servers import channels, connect_verdicts, keys, ssh, verdicts
 
 CHANNEL_SECONDS = 5
+DIAL_SECONDS = 40  # for a session to become free: whoever waits for it gives no sign of life meanwhile
 CLOSE_SECONDS = 1
 KEEPALIVE_SECONDS = 15
 IDLE_SECONDS = 300
 MOST_KEPT = 500  # each is an open file and a thread, and a process may often have 1,024 files
+MOST_RETIRED = 3  # of one server
 CHANNELS_PER_CONNECTION = 8  # sshd's MaxSessions is 10 by default
 _CHUNK = 32 * 1024
 _DISABLED_ALGORITHMS = {
@@ -64,7 +66,10 @@ def run(target: ssh.Target, command: str, *, stdin: bytes, deadline: float, on_o
 @contextlib.contextmanager
 def dial(target: ssh.Target, command: str, *, deadline: float) -> Iterator[paramiko.Channel]:
     end = time.monotonic() + deadline
-    with _pool.channel(target, end=end) as channel, _closing_at(end, channel) as clock:
+    with (
+        _pool.channel(target, end=min(end, time.monotonic() + DIAL_SECONDS)) as channel,
+        _closing_at(end, channel) as clock,
+    ):
         try:
             channel.exec_command(command)
             yield channel
@@ -146,6 +151,7 @@ def _close_channel(channel: paramiko.Channel) -> None:
     closing.join(timeout=CLOSE_SECONDS)
     if closing.is_alive():
         channel.get_transport().close()
+    channel.event.set()  # a request that was made just when the channel closed waits for an answer without end
 
 
 def _connect_socket(target: ssh.Target, *, end: float) -> socket.socket:
@@ -208,6 +214,7 @@ def _open(target: ssh.Target, *, end: float) -> Connection:
             sock.close()
             raise _explain(error, target, clock) from error
     connection.transport.set_keepalive(KEEPALIVE_SECONDS)
+    connection.transport.rest()
     return connection
 
 
@@ -236,6 +243,8 @@ def _explain(error: Exception, target: ssh.Target, clock: ssh.Clock) -> ssh.SSHP
         verdict = verdicts.host_key_changed(pinned=keys.fingerprint(target.host_key), seen=keys.fingerprint(seen))
         return ssh.HostKeyUnconfirmed(verdict, seen=seen)
     if isinstance(error, paramiko.AuthenticationException):
+        if clock.is_up or "timeout" in str(error):
+            return ssh.Unreachable(verdicts.ssh_undecided(address=target.address))
         return ssh.Refused(verdicts.ssh_auth_refused(user=target.user))
     if clock.is_up or (isinstance(error, paramiko.SSHException) and "banner" in str(error)):
         return ssh.Unreachable(verdicts.ssh_silent(address=target.address))
@@ -246,16 +255,20 @@ def _explain(error: Exception, target: ssh.Target, clock: ssh.Clock) -> ssh.SSHP
 
 @dataclass(slots=True)
 class _Kept:
-    """A place for one open connection, and what uses it now."""
+    """A place for one open connection, and what uses it now.
+
+    `retired` are connections that gave no channel in time to one, while others still use them.
+    """
 
     opening: threading.Lock = field(default_factory=threading.Lock)
     channels: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(CHANNELS_PER_CONNECTION)
     )
     connection: Connection | None = None
+    retired: list[Connection] = field(default_factory=list)
     users: int = 0
     used_at: float = 0.0
-    failure: ssh.Unreachable | None = None
+    failure: verdicts.Verdict | None = None
     failed_at: float = 0.0
 
     @property
@@ -265,8 +278,33 @@ class _Kept:
     def close(self) -> None:
         connection, self.connection = self.connection, None
         if connection is not None:
-            connection.close()
-            connection.client.close()
+            _close_connection(connection)
+
+    def retire(self) -> None:
+        """Use the connection for nothing new; what runs on it goes on."""
+        if self.is_alive and self.connection is not None and self.users > 1:
+            self.retired.append(self.connection)
+            self.connection = None
+            while len(self.retired) > MOST_RETIRED:
+                _close_connection(self.retired.pop(0))
+        else:
+            self.close()
+
+
+def _close_connection(connection: Connection) -> None:
+    connection.close()
+    connection.client.close()
+
+
+@contextlib.contextmanager
+def _place(kept: _Kept, target: ssh.Target, *, end: float) -> Iterator[None]:
+    """One of the sessions that the server takes at once, for the block."""
+    if not kept.channels.acquire(timeout=max(0.0, end - time.monotonic())):
+        raise ssh.Unreachable(verdicts.no_session(address=target.address))
+    try:
+        yield
+    finally:
+        kept.channels.release()
 
 
 class _Pool:
@@ -285,33 +323,35 @@ class _Pool:
         give_back()
         kept = self._take(target)
         try:
-            if not kept.channels.acquire(timeout=max(0.0, end - time.monotonic())):
-                raise ssh.Unreachable(verdicts.deadline_passed())
-            try:
+            # sshd counts sessions alone: a way to elsewhere takes nobody's place.
+            with _place(kept, target, end=end) if open_one is _open_session else contextlib.nullcontext():
                 channel = self._open_channel(kept, target, open_one, end=end)
                 try:
                     yield channel
                 finally:
-                    channel.close()
-            finally:
-                kept.channels.release()
+                    _close_if_open(channel)
         finally:
             self._give_back(kept)
 
     def _open_channel(self, kept: _Kept, target: ssh.Target, open_one: Opener, *, end: float) -> paramiko.Channel:
+        pause = 0.05
         while True:
             connection, was_open = self._connection(kept, target, end=end)
+            is_patient = end - time.monotonic() >= CHANNEL_SECONDS
             try:
                 return open_one(connection.transport, end)
             except paramiko.ChannelException as error:
                 # The server allows fewer sessions at once than we use: wait for one to end.
                 if time.monotonic() > end:
-                    raise ssh.Unreachable(verdicts.deadline_passed()) from error
-                time.sleep(0.05)
+                    raise ssh.Unreachable(verdicts.no_session(address=target.address)) from error
+                time.sleep(pause)
+                pause = min(1.0, pause * 1.5)
             except (paramiko.SSHException, OSError, EOFError) as error:
+                if connection.is_connected and not is_patient:
+                    raise ssh.Unreachable(verdicts.deadline_passed()) from error
                 with kept.opening:
                     if kept.connection is connection:
-                        kept.close()
+                        kept.retire()
                 if not was_open:  # else it had died unnoticed; nothing has run on it yet, so try once more
                     raise ssh.Unreachable(verdicts.connection_lost(address=target.address)) from error
 
@@ -332,11 +372,13 @@ class _Pool:
     def _open_unless_just_failed(self, kept: _Kept, target: ssh.Target, *, end: float) -> Connection:
         """Whoever waited for an attempt that failed fails with it, instead of waiting as long once more."""
         if kept.failure is not None and time.monotonic() - kept.failed_at < ssh.FAILURE_HOLDS_SECONDS:
-            raise kept.failure
+            raise ssh.Unreachable(kept.failure)
+        is_patient = end - time.monotonic() >= ssh.CONNECT_SECONDS
         try:
             connection = _open(target, end=end)
         except ssh.Unreachable as error:
-            kept.failure, kept.failed_at = error, time.monotonic()
+            if is_patient:  # else others, who have more time, may succeed
+                kept.failure, kept.failed_at = error.verdict, time.monotonic()
             raise
         kept.failure = None
         return connection
@@ -354,9 +396,14 @@ class _Pool:
         with self._lock:
             kept.users -= 1
             kept.used_at = time.monotonic()
+            retired: list[Connection] = []
+            if not kept.users:
+                retired, kept.retired = kept.retired, []
             surplus = self._surplus()
         for one in surplus:
             one.close()
+        for connection in retired:
+            _close_connection(connection)
 
     def _surplus(self) -> list[_Kept]:
         """What is open beyond the most that is kept: the longest idle, no longer known here."""

@@ -7,7 +7,7 @@ from django.apps import apps
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
-from dokreg.doctor.checks import WARNING, Finding, age
+from dokreg.doctor.checks import NAMED, WARNING, Finding, age, first_of
 from dokreg.metrics.families import Family, Values
 from servers.models import Run, Server
 from servers.runs import GIVE_UP_AFTER
@@ -15,8 +15,8 @@ from servers.runs import GIVE_UP_AFTER
 UNFINISHED = (Run.State.QUEUED, Run.State.RUNNING)
 SWEPT_WITHIN = dt.timedelta(minutes=1)
 UNREACHABLE = (
-    "ssh_unreachable", "ssh_timeout", "ssh_silent", "ssh_auth_refused", "name_not_found", "connection_lost",
-    "host_key_changed",
+    "ssh_unreachable", "ssh_timeout", "ssh_silent", "ssh_undecided", "ssh_auth_refused", "name_not_found",
+    "connection_lost", "host_key_changed",
 )  # fmt: skip
 
 
@@ -60,8 +60,8 @@ def look_at_servers() -> Iterator[Finding]:
     if not count:
         yield Finding("Servers", f"{total}, none unreachable when it was last tested")
         return
-    names = ", ".join(f"{server.name} ({server.organisation})" for server in lost.select_related("organisation")[:5])
-    why = f"At the last test: {names}{' and others' if count > 5 else ''}. Nothing is pulled or deployed there."
+    named = (f"{server.name} ({server.organisation})" for server in lost.select_related("organisation")[:NAMED])
+    why = f"At the last test: {first_of(named, count)}. Nothing is pulled or deployed there."
     fix = "Open its page and test it: the test says what is wrong."
     yield Finding("Servers", f"{count} of {total} not reached", WARNING, why, fix)
 

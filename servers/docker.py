@@ -82,6 +82,7 @@ TIDY_DEADLINE = 5.0
 DIAL_COMMAND = "docker system dial-stdio"
 DIAL_MARK = "dokreg-dials-now"
 GREETING_LIMIT = 64 * 1024
+GREETING_SECONDS = 30.0  # a login shell may do this and that first
 
 
 class Channel(Protocol):
@@ -281,7 +282,22 @@ def tidy(host: Host, *, run_id: str, deadline: float = TEST_DEADLINE) -> None:
 
 
 def _skip_greeting(channel: Channel) -> None:
-    """Read up to the mark, byte by byte, so that nothing behind it is taken."""
+    """Read up to the mark, byte by byte, so that nothing behind it is taken. Raises ssh.CommandFailed if none comes."""
+    with _heard_within(channel, GREETING_SECONDS):
+        _read_greeting(channel)
+
+
+@contextlib.contextmanager
+def _heard_within(channel: Channel, seconds: float) -> Iterator[None]:
+    channel.settimeout(seconds)
+    try:
+        yield
+    except TimeoutError as error:
+        raise ssh.CommandFailed(verdicts.deadline_passed()) from error
+    channel.settimeout(None)
+
+
+def _read_greeting(channel: Channel) -> None:
     line = b""
     for _ in range(GREETING_LIMIT):
         byte = channel.recv(1)

@@ -13,12 +13,19 @@ from django.db import DatabaseError
 from servers import runs
 
 log = logging.getLogger(__name__)
+_ending = threading.Event()
 
 
 @worker_shutting_down.connect
 def drain(**_: Any) -> None:
     """Celery itself waits for what runs, however long that takes."""
+    _ending.set()
     threading.Thread(target=_leave_when_time_is_up, daemon=True, name="drain").start()
+
+
+def is_ending() -> bool:
+    """Whether this worker has been told to end: who takes one thing after the other takes no more."""
+    return _ending.is_set()
 
 
 def _leave_when_time_is_up() -> None:

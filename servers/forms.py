@@ -8,6 +8,7 @@ from django.db.models import TextChoices
 from django.forms.utils import ErrorDict
 
 from dokreg.addresses import normalise_host_name
+from dokreg.choices import FindableChoice, FindingForm
 from dokreg.widgets import SecretTextarea
 from organisations.forms import OwnedForm
 from organisations.models import Organisation
@@ -20,10 +21,11 @@ PASTE_AGAIN = "Paste the private key again: it was not kept while something else
 FOUND_IN = ("name", "host")  # what a search for a server looks into
 
 
-class ServerForm(OwnedForm[Server]):
+class ServerForm(FindingForm, OwnedForm[Server]):
     class Meta:
         model = Server
         fields = ["name", "host", "port", "user", "ssh_key", "description"]
+        field_classes = {"ssh_key": FindableChoice}
         help_texts = {
             "host": "Host name or IP address, such as web-1.example.com or 10.0.0.5.",
             "user": "Root, or a user in the group docker.",
@@ -38,8 +40,8 @@ class ServerForm(OwnedForm[Server]):
         field.empty_label = "Choose a key"
         if self.instance.host:
             self.fields["host"].help_text += " Another host or port has to show its host key again."
-        elif len(ssh_keys) == 1:
-            self.initial["ssh_key"] = ssh_keys[0].pk
+        elif len(found := list(ssh_keys[:2])) == 1:
+            self.initial["ssh_key"] = found[0].pk
 
     def clean_host(self) -> str:
         try:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 8
 FAILURE_HOLDS_SECONDS = 2
+RING_SECONDS = 1
 OUTPUT_LIMIT = 1024 * 1024
+VANISHED_SECONDS = 60  # without an acknowledgement of what was sent, keepalives included: the server is gone
+_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 
@@ -152,12 +155,18 @@ def left(end: float, *, at_most: float) -> float:
 
 @contextlib.contextmanager
 def closing_at(end: float, *, close: Callable[[], None]) -> Iterator[Clock]:
-    """Close a socket or channel when the time is up: paramiko waits without end in several places."""
+    """Close a socket or channel when the time is up: paramiko waits without end in several places.
+
+    Once a second, until the block is left: what is waited for may have begun after the first time.
+    """
     clock = Clock(end)
+    left_it = threading.Event()
 
     def ring() -> None:
-        clock.rang = True
-        close()
+        while not left_it.is_set():
+            clock.rang = True
+            close()
+            left_it.wait(RING_SECONDS)
 
     watchdog = threading.Timer(max(0.0, end - time.monotonic()), ring)
     watchdog.daemon = True
@@ -165,6 +174,7 @@ def closing_at(end: float, *, close: Callable[[], None]) -> Iterator[Clock]:
     try:
         yield clock
     finally:
+        left_it.set()
         watchdog.cancel()
 
 
@@ -201,6 +211,8 @@ def connect_to(endpoints: Sequence[addresses.Endpoint], *, end: float) -> socket
         try:
             sock.connect(endpoint.address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if _USER_TIMEOUT is not None:
+                sock.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, VANISHED_SECONDS * 1000)
         except OSError as error:
             sock.close()
             problem = error

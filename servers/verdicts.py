@@ -122,6 +122,28 @@ def ssh_silent(*, address: str) -> Verdict:
     )
 
 
+def ssh_undecided(*, address: str) -> Verdict:
+    """The server spoke SSH, and did not say in time whether it lets the key in."""
+    return Verdict(
+        "ssh_undecided",
+        f"The server at {address} did not decide in time whether it lets dokreg’s key in.",
+        "It may be overloaded, or ask a directory (LDAP, sssd, PAM) that does not answer: ssh -v shows where it waits.",
+        permanent=False,
+        subject="server",
+    )
+
+
+def no_session(*, address: str) -> Verdict:
+    """The server has as many sessions of dokreg's at once as it takes, and none of them ended in time."""
+    return Verdict(
+        "no_session",
+        f"The server at {address} had no session free for dokreg in time.",
+        "Try again once what dokreg does there has ended, or raise MaxSessions in its sshd_config (10 is usual).",
+        permanent=False,
+        subject="server",
+    )
+
+
 def ssh_auth_refused(*, user: str) -> Verdict:
     """The server does not let this user in with this key."""
     return Verdict(

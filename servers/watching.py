@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from django.core.exceptions import ObjectDoesNotExist
+from django.utils import timezone
 
 from dokreg.database import give_back
 from servers.models import Run
@@ -16,7 +17,8 @@ AnyRun = TypeVar("AnyRun", bound=Run)
 # Of those who wait until a run is over, in one process: the web server has more threads than that (dokreg.up).
 MOST_WAITING = 40
 MOST_OF_ONE = 24  # of one organisation, so that the others find a place as well
-_SOONER, _LATER = (1.0, 0.02), 0.25  # the first second is looked at more often: most tests are over by then
+# Seconds from one look to the next: a twentieth of how long it has gone on, since most tests are over in a moment.
+_OFTEN, _SELDOM, _OF_ITS_AGE = 0.02, 0.25, 0.05
 _places: Counter[str] = Counter()
 _places_lock = threading.Lock()
 NEWS = ("state", "rungs", "verdict", "revision", "started_at", "finished_at")
@@ -29,7 +31,8 @@ def wait_for_change(run: AnyRun, seen: int, seconds: float, *, also: Sequence[st
     and opens no transaction: the worker must be able to write.
     """
     moved = type(run)._default_manager.filter(pk=run.pk).exclude(revision=seen)
-    wait_until(lambda: not run.is_running or moved.exists(), seconds=seconds)
+    age = (timezone.now() - (run.started_at or run.created_at)).total_seconds()
+    wait_until(lambda: not run.is_running or moved.exists(), seconds=seconds, age=age)
     with contextlib.suppress(ObjectDoesNotExist):  # deleted meanwhile: the next request finds out
         run.refresh_from_db(fields=(*NEWS, *also))
     return run
@@ -70,15 +73,17 @@ def wait_until_over(run: AnyRun, *, seconds: float) -> bool:
     return is_over
 
 
-def wait_until(holds: Callable[[], bool], *, seconds: float) -> bool:
-    """Wait until something holds that a look at the database tells; False if it does not in time."""
+def wait_until(holds: Callable[[], bool], *, seconds: float, age: float = 0.0) -> bool:
+    """Wait until something holds that a look at the database tells; False if it does not in time.
+
+    `age` is for how long it has gone on already, in seconds.
+    """
     since = time.monotonic()
     while not holds():
         waited = time.monotonic() - since
         if waited >= seconds:
             return False
-        often_until, often = _SOONER
-        _pause(often if waited < often_until else _LATER)
+        _pause(min(_SELDOM, max(_OFTEN, _OF_ITS_AGE * (age + waited))))
     return True
 
 

@@ -148,12 +148,32 @@
     if (xhr.status < 400 || xhr.status === 422) document.querySelector("#messages [data-away]")?.remove();
   });
 
+  // A click begins and ends on the same button: what is being pressed is replaced a moment later, or the click were lost.
+  const UNTIL_LET_GO = 500;
+  let pressed = null;
+  const press = ({ target }) => (pressed = target);
+  const letGo = () => setTimeout(() => (pressed = null)); // the click comes after this
+  document.addEventListener("pointerdown", press);
+  for (const type of ["pointerup", "pointercancel", "keyup"]) document.addEventListener(type, letGo);
+  document.addEventListener("keydown", (event) => event.key === " " && press(event));
+  document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
+    htmx.config.defaultSwapDelay = pressed && target.contains(pressed) ? UNTIL_LET_GO : 0;
+  });
+
   // Options that come into a list say which of them is chosen; the browser keeps to what it was while they came.
   document.addEventListener("htmx:afterSwap", ({ detail: { target: list } }) => {
     const chosen = list.matches?.("select") && list.querySelector("option[selected]");
     if (!chosen) return;
     list.value = chosen.value;
     list.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+
+  // A page of ticks that is turned loses what was not saved.
+  const isTicked = (box) => box.checked !== box.defaultChecked;
+  document.addEventListener("htmx:confirm", (event) => {
+    const { elt, target } = event.detail;
+    if (!elt.matches(".pages a") || ![...target.querySelectorAll('[type="checkbox"]')].some(isTicked)) return;
+    if (!confirm("What you ticked here is not saved. Turn the page all the same?")) event.preventDefault();
   });
 
   // What htmx puts into a <dialog> is shown; an empty answer closes it.

@@ -29,11 +29,13 @@ LOCKED_AT_MOST = 30.0  # seconds that somebody else may hold the live database
 # One of each is in every installation that somebody has set up.
 _SET_UP = ("organisations_user", "organisations_organisation")
 OWN_APPS = frozenset({"dokreg", "organisations", "servers", "registries", "applications"})
+OLDEST_APPS = frozenset({"organisations", "servers", "registries"})  # those that every version has had
 
 
 def look(source: str) -> Manifest:
     """Make a backup ready as `restore` does, and change nothing; what it is. Raises BackupProblem."""
     with staging.folder() as folder:
+        _refuse_that_of_another_application()
         database = folder / archives.DATABASE
         manifest = archives.read(source, into=database)
         _make_ready(database, manifest)
@@ -76,7 +78,7 @@ def is_empty() -> bool:
 
 def _refuse_that_of_another_application() -> None:
     labels = {label for label, _name in _recorded_migrations()}
-    if "organisations" not in labels and labels - MigrationLoader(None).migrated_apps:
+    if not labels >= OLDEST_APPS and labels - MigrationLoader(None).migrated_apps:
         raise BackupProblem(
             "The database belongs to another application of Django’s, whose tables stand where dokreg’s would. "
             "Nothing was changed. Give dokreg a database of its own."
@@ -218,7 +220,8 @@ def _drop_tables() -> None:
         MigrationRecorder.Migration._meta.db_table
     }
     unknown = set(_recorded_migrations()) - set(MigrationLoader(None).disk_migrations)
-    newer = tuple(f"{app}_" for app in OWN_APPS.intersection(app for app, _name in unknown))
+    known = OWN_APPS.union(config.label for config in apps.get_app_configs())
+    newer = tuple(f"{app}_" for app in known.intersection(app for app, _name in unknown))
     with connection.cursor() as cursor:
         there = connection.introspection.table_names(cursor)
         # A later version may have tables that are not known here; what it calls them begins with the app's name.

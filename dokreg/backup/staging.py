@@ -70,9 +70,12 @@ def as_the_installation(database: Path) -> Iterator[None]:
 
 def cannot_write(error: OSError) -> BackupProblem:
     """For whoever finds that nothing can be written in the data folder."""
+    advice = "Let the user that dokreg runs as write there, and make room for it twice."
+    if connections[DEFAULT_DB_ALIAS].vendor != "sqlite":  # which lies in there itself
+        advice = "Set DOKREG_DATA to a folder that has room for it twice."
     return BackupProblem(
         f"The data folder {settings.DOKREG_DATA} cannot be written to: {error.strerror}. Backup and restore put the "
-        "database together in there. Set DOKREG_DATA to a folder that has room for it twice."
+        f"database together in there. {advice}"
     )
 
 

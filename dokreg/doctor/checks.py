@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 SEVERITY = (OK, WARNING, ERROR)
 DATABASE, BROKER = "database", "broker"
 SLOW_MS = 20  # to somebody who is asked a dozen times for a page
 LOOKS = 5
+NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ def round_trip(ask: Callable[[], object], *, why: str, fix: str) -> Finding:
         times.append((time.perf_counter() - began) * 1000)
     is_far = min(times) > SLOW_MS
     return Finding("Round trip", f"{min(times):.1f} ms", *((WARNING, why, fix) if is_far else ()))
+
+
+def first_of(names: Iterable[str], number: int) -> str:
+    """The first few of so many, in a sentence."""
+    return f"{', '.join(islice(names, NAMED))}{' and others' if number > NAMED else ''}"
 
 
 @dataclass(frozen=True, slots=True)

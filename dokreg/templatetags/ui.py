@@ -111,9 +111,9 @@ def level_icon(level: str) -> str:
 
 
 @register.filter
-def breakable(address: str) -> SafeString:
+def breakable(address: object) -> SafeString:
     """A host, path or reference that a narrow column breaks behind its dots, colons and slashes, not inside a word."""
-    return format_html_join(mark_safe("<wbr>"), "{}", ([part] for part in BREAKS.split(address)))
+    return format_html_join(mark_safe("<wbr>"), "{}", ([part] for part in BREAKS.split(str(address))))
 
 
 @register.filter

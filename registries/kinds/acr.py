@@ -83,9 +83,6 @@ class ServicePrincipal(CloudMethod):
             return "A client secret has one line of letters, digits and signs. Enter it again."
         return None
 
-    def describe(self, *, account: Account, secret: str) -> str:
-        return f"Application {account.get('client_id', '')}"
-
     def policy(self, *, host: str, account: Account) -> Policy | None:
         match = _HOST.fullmatch(host)
         if match is None:

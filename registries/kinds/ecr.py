@@ -219,9 +219,6 @@ class AccessKey(_AmazonMethod):
             return ()
         return (f"A secret access key has {_SECRET_ACCESS_KEY_LENGTH} characters; this one has {length}.",)
 
-    def describe(self, *, account: Account, secret: str) -> str:
-        return f"Access key {account.get('access_key_id', '')}"
-
     def keys(self, call: Call) -> "ReadOnlyCredentials":
         from registries.kinds import aws_calls
 

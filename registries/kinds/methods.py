@@ -112,7 +112,7 @@ class Method:
         return ()
 
     def describe(self, *, account: Account, secret: str) -> str:
-        """What may be shown of the credentials, such as whose key it is; "" for nothing."""
+        """What may be shown of the secret, such as whose key it is; "" if the account's fields say all there is."""
         return ""
 
     def policy(self, *, host: str, account: Account) -> Policy | None:

@@ -34,6 +34,8 @@ class Alarm(OwnedByOrganisation):
                 name="one_open_alarm_of_a_kind",
             )
         ]
+        # The open ones, which are few, are found in the constraint's.
+        indexes = [models.Index(fields=["cleared_at"], condition=Q(cleared_at__isnull=False), name="alarm_cleared")]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.registry}"

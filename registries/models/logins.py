@@ -101,6 +101,7 @@ class ConfigCheck(Run):
         indexes = [
             models.Index(fields=["server", "-created_at"], name="config_check_history"),
             models.Index(fields=["state", "created_at"], condition=UNFINISHED, name="config_check_due"),
+            models.Index(fields=["created_at"], name="config_check_by_age"),
         ]
 
     def __str__(self) -> str:

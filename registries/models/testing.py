@@ -96,7 +96,11 @@ class TestBatch(OwnedByOrganisation):
     class Meta:
         verbose_name_plural = "test batches"
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["organisation", "-created_at"], name="test_batch_by_age")]
+        indexes = [
+            models.Index(fields=["organisation", "-created_at"], name="test_batch_by_age"),
+            models.Index(fields=["created_at"], name="test_batch_to_forget"),
+            models.Index(fields=["created_at"], condition=Q(finished_at__isnull=True), name="test_batch_unfinished"),
+        ]
 
     def __str__(self) -> str:
         return f"Tests of {self.registry or 'every registry'} on {self.server or 'every server'}"

@@ -122,6 +122,7 @@ def show_detail(
         "alarms": alarms.open_alarms(registry),
         "rotation": rotations.to_show(registry),
         "ended": ended,
+        "is_announced": True,  # the last test, by itself
         "dependents": rotations.dependents(registry),
         **_token_context(registry),
         **_login_context(request, registry),
@@ -153,8 +154,10 @@ def _login_context(request: OrganisationRequest, registry: Registry) -> dict[str
     if "servers.view_server" not in request.may:
         return {}
     held = {login.server_id: login for login in registry.logins.all()}
-    has_none = Case(When(pk__in=list(held), then=Value(0)), default=Value(1))
-    servers = Server.objects.of(request.organisation).order_by(has_none, "name", "pk")
+    servers = Server.objects.of(request.organisation).order_by("name", "pk")
+    if held:  # by a condition that no row can meet PostgreSQL would sort by the first column
+        has_none = Case(When(pk__in=list(held), then=Value(0)), default=Value(1))
+        servers = servers.order_by(has_none, "name", "pk")
     page = Paginator(servers, LOGINS_PER_PAGE).get_page(request.GET.get("page"))
     return {
         "login_page": page,

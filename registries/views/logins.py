@@ -31,7 +31,9 @@ def choose(request: OrganisationRequest, registry_id: str) -> HttpResponse:
     servers = list(Server.objects.of(request.organisation).filter(pk__in=request.POST.getlist("servers")))
     shown = request.POST.getlist("shown") if "shown" in request.POST else None
     logins.choose(registry=registry, servers=servers, of=shown)
-    return see_other(f"{registry.get_absolute_url()}#logins")
+    pages = [page for page in request.POST.getlist("page") if page.isdecimal()]  # this one, and perhaps the next
+    query = f"?page={pages[-1]}" if pages else ""
+    return see_other(f"{registry.get_absolute_url()}{query}#logins")
 
 
 @require_POST

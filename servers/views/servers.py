@@ -151,6 +151,7 @@ def _detail(request: OrganisationRequest, server: Server, trust_form: TrustForm)
         "section": SECTION,
         "server": server,
         "run": server.last_test,
+        "is_announced": True,  # by itself
         "history": server.tests.select_related("asked_by")[:HISTORY_LENGTH],
         "trust_form": trust_form,
         "uses": uses_of(server),

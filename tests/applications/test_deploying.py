@@ -199,16 +199,31 @@ def test_a_changed_setting_shows_until_the_next_deployment(
     assert application.is_changed
 
 
-def test_an_edit_without_a_new_environment_leaves_what_is_stored_meanwhile(application: Application) -> None:
-    """Such as the same text under another key."""
+@pytest.mark.parametrize("sent", [None, "TOKEN=before"])
+def test_an_edit_without_a_new_environment_leaves_what_is_stored_meanwhile(
+    application: Application, sent: str | None
+) -> None:
+    """Such as the same text under another key; forms send the text that they have shown."""
+    saving.save_application(application=application, environment="TOKEN=before")
     stale = Application.objects.get(pk=application.pk)
     saving.save_application(application=application, environment="TOKEN=meanwhile")
     stale.name = "renamed"
-    saving.save_application(application=stale, environment=None)
+    saving.save_application(application=stale, environment=sent)
     application.refresh_from_db()
     assert application.environment is not None
     assert (application.name, application.environment.reveal()) == ("renamed", "TOKEN=meanwhile")
     assert application.environment_names == ["TOKEN"]
+
+
+def test_the_same_environment_under_another_key_is_no_change(application: Application) -> None:
+    saving.save_application(application=application, environment="TOKEN=s3cret")
+    stale = Application.objects.get(pk=application.pk)
+    application.refresh_from_db()
+    application.environment = "TOKEN=s3cret"  # encrypted anew
+    application.save(update_fields=["environment"])
+    saving.save_application(application=stale, environment="TOKEN=s3cret")
+    application.refresh_from_db()
+    assert application.settings_changed_at == stale.settings_changed_at
 
 
 def test_an_environment_is_kept_unless_another_is_given(application: Application) -> None:

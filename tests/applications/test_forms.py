@@ -210,7 +210,7 @@ def _environment(application: Application) -> str:
 
 def test_the_full_reference_is_said_while_typing(client: Client, images: Registry) -> None:
     def line(**typed: str) -> str:
-        return client.get(address("reference"), typed).content.decode()
+        return client.get(address("reference"), typed).content.decode().replace("<wbr>", "")
 
     assert "<code>registry.example.com/acme/shop/web:1</code>" in line(registry=images.pk, image="shop/web:1")
     assert "<code>docker.io/library/nginx:latest</code>" in line(image="nginx")
@@ -226,16 +226,16 @@ def test_an_image_of_another_saved_registry_offers_that_one(
     other = make_registry(organisation, alice, "Other", url="ghcr.io")
     answer = client.get(address("reference"), {"registry": images.pk, "image": "ghcr.io/shop/web"}).content.decode()
     assert f'value="{other.pk}"' in answer
-    anonymous = client.get(address("reference"), {"image": "ghcr.io/shop/web"}).content.decode()
-    assert "<code>ghcr.io/shop/web:latest</code>" in anonymous
-    assert f'value="{other.pk}"' in anonymous
+    answer = client.get(address("reference"), {"image": "ghcr.io/shop/web"}).content.decode().replace("<wbr>", "")
+    assert "<code>ghcr.io/shop/web:latest</code>" in answer
+    assert f'value="{other.pk}"' in answer
 
 
 def test_without_javascript_the_offered_registry_is_chosen_by_sending_the_form(
     client: Client, project: Project, host: Server, images: Registry
 ) -> None:
     page = add(client, project, image="registry.example.com/acme/web", offered_registry=images.pk, environment="A=1")
-    text = page.content.decode()
+    text = page.content.decode().replace("<wbr>", "")
     assert page.status_code == 200
     assert f'<option value="{images.pk}" selected>' in text
     assert "A=1" in text

@@ -13,6 +13,7 @@ from organisations.notification_models import Notice
 from registries import quotas
 from registries.models import Registry
 from registries.rate_limits import RateLimit
+from servers import draining
 from servers.models import Server
 from tests.applications.rows import deployed, make_application
 from tests.lab.engine import Engine
@@ -109,7 +110,8 @@ def make_due(organisation: Organisation, **values: Any) -> Application:
         "poll_minutes": 10,
         "poll_due_at": timezone.now() - dt.timedelta(seconds=1),
     }
-    return make_application(organisation, server=make_server(organisation), registry=None, **(due | values))
+    server = values.pop("server", None) or make_server(organisation)
+    return make_application(organisation, server=server, registry=None, **(due | values))
 
 
 def test_each_turn_is_taken_once(
@@ -122,6 +124,42 @@ def test_each_turn_is_taken_once(
     application.refresh_from_db()
     assert application.poll_due_at is not None
     assert dt.timedelta(minutes=9) < application.poll_due_at - timezone.now() <= dt.timedelta(minutes=10)
+
+
+def test_a_few_are_handed_over_and_take_the_others_with_them(
+    organisation: Organisation,
+    sent: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    """However many are due, they leave the other threads of a worker to those who click."""
+    server = make_server(organisation)
+    due = [make_due(organisation, server=server, name=f"web-{number}") for number in range(polling.AT_ONCE + 3)]
+    polled: list[str] = []
+    monkeypatch.setattr(polling, "poll", polled.append)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert polling.dispatch() == polling.AT_ONCE
+    assert len(sent) == polling.AT_ONCE
+    tasks.poll_application(sent[0])
+    assert sorted(polled + sent[1:]) == sorted(application.pk for application in due)
+    assert polling.dispatch() == 0
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "value"), [(polling, "IN_TURN_SECONDS", 0), (draining, "is_ending", lambda: True)]
+)
+def test_who_has_polled_for_long_or_is_told_to_end_leaves_the_rest_to_others(
+    organisation: Organisation, monkeypatch: pytest.MonkeyPatch, where: object, what: str, value: object
+) -> None:
+    monkeypatch.setattr(where, what, value)
+    due = make_due(organisation)
+    polled: list[str] = []
+    monkeypatch.setattr(polling, "poll", polled.append)
+    polling.poll_in_turn("first")
+    assert polled == ["first"]
+    due.refresh_from_db()
+    assert due.poll_due_at is not None
+    assert due.poll_due_at <= timezone.now()
 
 
 def test_what_is_not_polled_has_no_turn(organisation: Organisation, sent: list[str]) -> None:

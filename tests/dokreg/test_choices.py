@@ -6,12 +6,13 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from applications.models import Application, Project
 from dokreg.choices import MOST
 from organisations.models import Organisation, User
 from registries.models import Registry
-from servers.models import Server
+from servers.models import Server, SSHKey
 from tests.applications.page_rows import address
 from tests.applications.rows import make_application
 from tests.applications.test_forms import FORM
@@ -168,3 +169,27 @@ def test_where_a_registry_is_tested_is_found_among_many(
         assert "HX-Retarget" not in answer
         assert chosen(answer.content.decode(), "server") == [servers[58].pk]
     assert not registry.tests.exists()
+
+
+def test_the_key_of_a_server_is_found_among_many(client: Client, organisation: Organisation) -> None:
+    server = make_server(organisation)
+    first = server.ssh_key
+    keys = [
+        SSHKey(
+            organisation=organisation, name=f"team {number:02}", private_key=first.private_key,
+            public_key=first.public_key,
+        )
+        for number in range(MANY)
+    ]  # fmt: skip
+    SSHKey.objects.bulk_create(keys)
+    for form in (reverse("servers:add", args=[organisation.slug]), f"{server.get_absolute_url()}edit/"):
+        page = client.get(form).content.decode()
+        assert len(options(page, "ssh_key")) <= MOST + 2
+        answer = client.post(form, {"name": "typed", "ssh_key_find": "team 58", "ssh_key_asked": "1"})
+        assert (answer.status_code, list(answer.context["form"].errors)) == (422, ["ssh_key"])
+        assert chosen(answer.content.decode(), "ssh_key") == [keys[58].pk]
+        assert 'value="typed"' in answer.content.decode()
+    assert chosen(client.get(form).content.decode(), "ssh_key") == [first.pk]
+    values = {"name": "web-2", "host": "web-2.example.com", "port": 22, "user": "root", "ssh_key": keys[58].pk}
+    assert client.post(form, values).status_code == 303
+    assert Server.objects.get().ssh_key == keys[58]

@@ -20,6 +20,7 @@ from dokreg.configuration import (
     as_count,
     as_days,
     as_log_format,
+    as_own_url,
     as_postgresql,
     as_redis,
     as_roles,
@@ -42,10 +43,18 @@ def manage(tmp_path: Path, *words: str, **variables: str) -> subprocess.Complete
 
 def test_every_mistake_is_reported_in_one_go(tmp_path: Path) -> None:
     refused = manage(
-        tmp_path, DOKREG_BIND="nowhere", DOKREG_DEBUG="perhaps", REDIS_URL="http://x", DATABASE_URL="x://y"
+        tmp_path,
+        DOKREG_STATIC_ROOT_FILE="/nowhere/at-all",
+        DOKREG_BIND="nowhere",
+        DOKREG_URL="dokreg.example.com",
+        DOKREG_FERNET_KEYS="short",
+        DOKREG_DEBUG="perhaps",
+        REDIS_URL="http://x",
+        DATABASE_URL="x://y",
     )
     assert refused.returncode != 0
-    wrong = ["DOKREG_BIND", "DOKREG_DEBUG", "REDIS_URL", "DATABASE_URL"]
+    wrong = ["DOKREG_STATIC_ROOT_FILE", "DOKREG_BIND", "DOKREG_URL", "DOKREG_DEBUG", "DATABASE_URL", "REDIS_URL"]
+    wrong.append("Key 1 of DOKREG_FERNET_KEYS")
     assert [name for name in wrong if name in refused.stderr] == wrong
     assert "Traceback" not in refused.stderr
 
@@ -111,6 +120,11 @@ def test_a_broker_address_must_be_redis() -> None:
             "rediss://h?ssl_ca_certs=/etc/own.pem&ssl_cert_reqs=required&ssl_check_hostname=true",
         ),
         ("rediss://h?ssl_cert_reqs=none", "rediss://h?ssl_cert_reqs=none"),
+        ("redis://:p@a/0;redis://:p@b/0", "redis://:p@a/0;redis://:p@b/0"),
+        (
+            "rediss://:p@a/0;rediss://:p@b/0",
+            ";".join(f"rediss://:p@{host}/0?ssl_cert_reqs=required&ssl_check_hostname=true" for host in "ab"),
+        ),
     ],
 )
 def test_a_broker_whose_certificate_is_checked_unless_it_is_said_otherwise(text: str, address: str) -> None:
@@ -123,12 +137,26 @@ def test_a_broker_whose_certificate_is_checked_unless_it_is_said_otherwise(text:
 @pytest.mark.parametrize(
     ("parser", "scheme"), [(as_postgresql, "postgresql"), (as_redis, "redis"), (as_redis, "rediss"), (as_smtp, "smtp")]
 )
-@pytest.mark.parametrize("password", ["marked/1", "mar[ked]x", "marked\uff1f1", "[marked"])
+@pytest.mark.parametrize(
+    "password", ["marked/1", "mar[ked]x", "marked\uff1f1", "[marked", "a@b/ark", "a@b/c@ark", "12/x?ark", "12#ark"]
+)
 def test_no_mistake_quotes_a_password(parser: Callable[[str], object], scheme: str, password: str) -> None:
     with pytest.raises(ValueError, match="not valid") as refused:
         parser(f"{scheme}://u:{password}@host:25/name")
     assert "ark" not in str(refused.value)
-    assert refused.value.__suppress_context__
+    assert refused.value.__suppress_context__ or refused.value.__context__ is None
+
+
+def test_an_option_of_the_address_may_have_an_at_in_it() -> None:
+    database = as_postgresql("postgresql://u:p@h/name?sslkey=/run/credentials/dokreg@1.service/key")
+    assert database is not None
+    assert database["OPTIONS"]["sslkey"] == "/run/credentials/dokreg@1.service/key"
+
+
+def test_an_option_that_is_a_passwords_end_is_not_quoted() -> None:
+    with pytest.raises(ValueError, match="what is none of") as refused:
+        as_postgresql("postgresql://u:12/x?marked=1@host/name")
+    assert "ark" not in str(refused.value)
 
 
 def test_a_day_is_the_longest_that_a_worker_may_take_to_end() -> None:
@@ -144,6 +172,12 @@ def test_the_host_of_its_address_is_let_in(tmp_path: Path, url: str, host: str) 
     code = "from django.conf import settings; from django.http.request import validate_host; "
     code += f"print(validate_host('{host}', settings.ALLOWED_HOSTS))"
     assert manage(tmp_path, "shell", "--no-imports", "--command", code, DOKREG_URL=url).stdout.strip() == "True"
+
+
+@pytest.mark.parametrize("text", ["", "dokreg.example.com", "https://a.example/dokreg", "https://u:p@a.example"])
+def test_what_is_no_address_of_its_own(text: str) -> None:
+    with pytest.raises(ValueError, match="it must"):
+        as_own_url(text)
 
 
 @pytest.mark.parametrize("text", ["", "0", "1001", "-1", "four", "4.0"])

@@ -4,25 +4,33 @@ import datetime as dt
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import django
 import pytest
 from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django import Settings
 
+import dokreg
 from dokreg import health, keys
+from dokreg.celery import app
 from dokreg.deadlines import DeadlinePassed, within
-from dokreg.doctor import background, checks, examining
+from dokreg.doctor import background, checks, database, examining, installation
 from dokreg.doctor.checks import DATABASE, ERROR, OK, WARNING, Check, Finding
 from dokreg.models import Heartbeat
 from organisations.models import Organisation
 from registries import diagnosis as of_registries
-from registries.models import Registry
+from registries.models import Login, Registry
 from servers import diagnosis as of_servers
 from servers.models import Run, ServerTest
 from tests.lab.postgres import Postgres
@@ -156,6 +164,8 @@ def test_tokens_are_told_by_their_state(organisation: Organisation) -> None:
             "password": "p",
         } | columns
         Registry.objects.create(organisation=organisation, name=name, **row)
+    named = {finding.name: finding.why for finding in of_registries.look_at_tokens()}
+    assert named["Ended"].startswith("ended (Acme). ")
     assert unwell(of_registries.look_at_tokens()) == {
         "Ended": ERROR,
         "Ending within 15 min": WARNING,
@@ -166,6 +176,74 @@ def test_tokens_are_told_by_their_state(organisation: Organisation) -> None:
     states = [registry.token_state for registry in Registry.objects.exclude(method="")]
     assert tokens.values == {(state,): states.count(state) for state in ("fresh", "failing", "expired", "waiting")}
     assert registries.values == {(): 5}
+
+
+def test_of_many_tokens_the_first_are_named(organisation: Organisation) -> None:
+    ends_at = timezone.now() - dt.timedelta(hours=1)
+    for number in range(7):
+        Registry.objects.create(
+            organisation=organisation, name=f"r{number}", method="access_key", kind="ecr", url=f"r{number}",
+            username="u", password="p", token_expires_at=ends_at,
+        )  # fmt: skip
+    ended = next(finding for finding in of_registries.look_at_tokens() if finding.name == "Ended")
+    assert ended.fact == "7"
+    assert "r4 (Acme) and others. What is pulled" in ended.why
+
+
+def test_secrets_that_end_and_logins_that_fail_are_named(organisation: Organisation) -> None:
+    row: dict[str, Any] = {"organisation": organisation, "kind": "generic", "username": "u", "password": "p"}
+    today = timezone.now().date()
+    ending = Registry.objects.create(name="ends", url="a", secret_ends_on=today + dt.timedelta(days=13), **row)
+    Registry.objects.create(name="lasts", url="b", secret_ends_on=today + dt.timedelta(days=30), **row)
+    assert [finding.why.partition(".")[0] for finding in of_registries.look_at_secrets()] == ["ends (Acme)"]
+    login = Login.objects.create(
+        organisation=organisation, server=make_server(organisation), registry=ending, registry_name=ending.name,
+        url=ending.url, username="u",
+    )  # fmt: skip
+    assert unwell(of_registries.look_at_logins()) == {}
+    Login.objects.filter(pk=login.pk).update(failures=2)
+    (_all, failing) = of_registries.look_at_logins()
+    assert failing.why.startswith("ends on web-1. ")
+
+
+def test_migrations_that_are_not_applied_are_named(db: None) -> None:
+    assert unwell(database.look_at_migrations()) == {}
+    MigrationRecorder.Migration.objects.filter(app="dokreg").order_by("-id")[0].delete()
+    (finding,) = database.look_at_migrations()
+    assert (finding.fact, finding.state) == ("1 not applied", ERROR)
+    assert "dokreg." in finding.why
+
+
+@pytest.mark.parametrize(("free", "state"), [(50_000_000, ERROR), (500_000_000, WARNING), (5_000_000_000, OK)])
+def test_little_room_and_an_open_folder_of_keys_are_noticed(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, state: str
+) -> None:
+    settings.DOKREG_DATA = tmp_path
+    (tmp_path / "keys").mkdir(mode=0o700)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=10**10, used=10**10 - free, free=free))
+    assert [finding.state for finding in installation.look_at_data_folder()] == [state]
+    (tmp_path / "keys").chmod(0o750)
+    assert [finding.state for finding in installation.look_at_data_folder()] == [state, ERROR]
+
+
+def test_a_queue_that_nobody_fetches_from_is_named(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Inspected:
+        def __init__(self, **_: object) -> None: ...
+
+        def active_queues(self) -> dict[str, list[dict[str, str]]]:
+            return {"worker@one": [{"name": "default"}]}
+
+        def stats(self) -> dict[str, Any]:
+            return {"worker@one": {"pool": {"max-concurrency": 28}}}
+
+    monkeypatch.setattr(app.control, "inspect", Inspected)
+    found = {finding.name: finding.fact for finding in background.look_at_the_workers()}
+    assert found == {"worker@one": "28 threads, queues default", "Queue ssh": "nobody fetches from it"}
+
+
+def test_the_versions_are_told() -> None:
+    told = {finding.name: finding.fact for finding in installation.look_at_versions()}
+    assert (told["dokreg"], told["Django"]) == (dokreg.__version__, django.__version__)
 
 
 # The command, with a PostgreSQL and a Redis that come and go

@@ -1,5 +1,6 @@
 """`manage.py prepare`: whoever comes first prepares, the others wait and find it done."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from django.core.files.base import ContentFile
 
 from dokreg.keys import new_key
 from dokreg.management.commands.prepare import LOCK
+from dokreg.static_files import StaticFiles
 from tests.lab.daemons import wait_until
 from tests.lab.postgres import Postgres
 from tests.running import ROOT
@@ -100,6 +103,22 @@ def test_nothing_that_lies_beside_the_static_files_is_deleted(tmp_path: Path) ->
         assert (collected / "index.html").read_text() == "mine"
         assert list(collected.glob("dokreg.*.css"))
         (collected / ".collected").write_text("of another version")
+
+
+def test_a_static_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A full disk, or an end in the middle, leaves nothing under its name that the next start would keep."""
+
+    class BreaksOff(ContentFile[bytes]):
+        def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+            yield b"half"
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    static = StaticFiles(tmp_path)
+    with pytest.raises(OSError, match="No space"):
+        static.save("icons.svg", BreaksOff(b""))
+    assert not static.exists("icons.svg")
+    assert static.save("icons.svg", ContentFile(b"whole")) == "icons.svg"
+    assert (tmp_path / "icons.svg").read_bytes() == b"whole"
 
 
 def test_a_container_that_is_told_to_end_while_it_waits_ends_at_once(tmp_path: Path) -> None:

@@ -69,6 +69,19 @@ def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert "is not writable" in refused(Running(tmp_path / "data"))
 
 
+def test_a_file_for_its_data_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    said = refused(Running(tmp_path / "data", DOKREG_DATA_FILE="/nowhere/at-all"))
+    assert "DOKREG_DATA: [Errno 2] No such file or directory: '/nowhere/at-all'" in said
+    assert "Traceback" not in said
+
+
+def test_whether_loopback_is_allowed_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "allowed").write_text("perhaps")
+    said = refused(Running(tmp_path / "data", DOKREG_ALLOW_LOOPBACK_FILE=str(tmp_path / "allowed")))
+    assert "DOKREG_ALLOW_LOOPBACK: write true or false." in said
+    assert "both set" not in said
+
+
 def test_a_service_that_dies_is_started_again(dokreg: Running) -> None:
     for word in ("broker.sock", "celery"):
         died = dokreg.service(word)

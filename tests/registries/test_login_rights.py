@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from organisations.models import AuditEntry, Organisation, User
 from registries import logins, rotations, saving
-from registries.models import ConfigCheck, Login, Registry, Rotation
+from registries.models import ConfigCheck, Login, Registry, RegistryTest, Rotation
 from registries.models import TestBatch as Batch
 from servers import hosts
 from servers.models import Server
@@ -136,7 +136,8 @@ def test_of_many_servers_a_page_is_offered_and_what_others_show_stays(
     assert {pk for pk, checked in (first | second).items() if checked} == {servers[59].pk}
     assert next(iter(first)) == servers[59].pk
     assert first.keys().isdisjoint(second)
-    client.post(path, {"shown": [""], "servers": [next(iter(second))]})
+    answer = client.post(path, {"shown": [""], "servers": [next(iter(second))], "page": ["1", "2"]})
+    assert answer.headers["Location"] == f"{registry.get_absolute_url()}?page=2#logins"
     staying = Login.objects.exclude(state=Login.State.LEAVING).values_list("server", flat=True)
     assert set(staying) == {servers[59].pk, next(iter(second))}
 
@@ -195,6 +196,10 @@ def test_the_end_of_a_rotation_leaves_what_is_typed_meanwhile(
     organisation: Organisation, registry: Registry, server: Server, client: Client, state: Rotation.State, told: str
 ) -> None:
     logins.choose(registry=registry, servers=[server])
+    registry.last_test = RegistryTest.objects.create(
+        organisation=organisation, registry=registry, url=registry.url, state=RegistryTest.State.PASSED
+    )
+    registry.save(update_fields=["last_test"])
     rotation = Rotation.objects.create(organisation=organisation, registry=registry, url=registry.url)
 
     def look() -> str:
@@ -207,6 +212,7 @@ def test_the_end_of_a_rotation_leaves_what_is_typed_meanwhile(
     rotation.save()
     page = look()
     assert told.format(registry.name) in page
+    assert page.count('id="announce" hx-swap-oob') == 1  # what the last test says would be said in its place
     for selector in taken[1].split(","):
         assert page.count(f'id="{selector[1:]}"') == 1, selector
     assert 'hx-trigger="every 700ms"' not in page

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from organisations.models import Organisation, User
+from registries import logins
 from registries.models import Draft, Registry, RegistryTest
 from tests.people import ClientOf
 from tests.registries.rows import make_registry
@@ -311,3 +312,19 @@ def test_the_pages_are_turned(client: Client, organisation: Organisation, alice:
         make_registry(organisation, alice, f"registry {number:02}")
     page = client.get(address("list"), {"page": "2"})
     assert [registry.name for registry, *_ in page.context["rows"]] == [f"registry {n}" for n in range(25, 30)]
+
+
+def test_servers_that_stay_logged_in_come_first_and_all_by_name(
+    client: Client, organisation: Organisation, alice: User
+) -> None:
+    registry = make_registry(organisation, alice)
+    servers = {name: make_server(organisation, name) for name in ("delta", "alpha", "echo", "bravo", "charlie")}
+    assert ticks(client, registry) == ["alpha", "bravo", "charlie", "delta", "echo"]
+    logins.choose(registry=registry, servers=[servers["echo"], servers["charlie"]])
+    assert ticks(client, registry) == ["charlie", "echo", "alpha", "bravo", "delta"]
+
+
+def ticks(client: Client, registry: Registry) -> list[str]:
+    """The names beside the ticks of servers, as they follow on the registry's page."""
+    page = client.get(registry.get_absolute_url()).content.decode()
+    return re.findall(r'<input name="servers"[^>]*> ([^<]+)</label>', page)

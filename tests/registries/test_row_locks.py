@@ -43,13 +43,18 @@ def held_by_another(row: models.Model) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _whoever_waits_fails() -> Iterator[None]:
-    with connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout = '200ms'")
+def _whoever_waits_fails(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In a pool of its own: who gives a connection back meanwhile gives it to no other test."""
+    options = connection.settings_dict["OPTIONS"]
+    monkeypatch.setitem(options, "options", f"{options['options']} -c lock_timeout=200ms")
+    _close_pool()
     yield
-    with connection.cursor() as cursor:
-        cursor.execute("RESET lock_timeout")  # it goes back to a pool, and on to others
+    _close_pool()
+
+
+def _close_pool() -> None:
     connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's
 
 
 def test_tokens_of_others_are_minted_while_somebody_has_one_registry_in_hand(

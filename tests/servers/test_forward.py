@@ -17,7 +17,7 @@ import pytest
 from paramiko.common import cMSG_CHANNEL_EOF
 from pytest_django import Settings
 
-from servers import ssh
+from servers import connections, ssh
 from servers.channels import Transport
 from servers.docker import OwnHost
 from servers.ssh import ForwardingForbidden, Refused, Target, Unreachable
@@ -335,3 +335,12 @@ def test_the_own_host_says_why_it_cannot_connect(host: str, code: str) -> None:
     with Refusing() as closed, pytest.raises(Unreachable) as problem, OwnHost().connect(host, closed.port, deadline=5):
         pass
     assert problem.value.verdict.code == code
+
+
+def test_ways_to_elsewhere_take_no_session_s_place(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """sshd counts sessions alone, and whoever lists tags holds many ways open."""
+    monkeypatch.setattr(connections, "CHANNELS_PER_CONNECTION", 1)
+    with Echo() as echo, contextlib.ExitStack() as ways:
+        for _ in range(3):
+            ways.enter_context(ssh.forward(target, echo.address, echo.port, deadline=20))
+        assert ssh.run(target, "true", stdin=b"", deadline=5, on_output=lambda _: None) == 0

@@ -26,7 +26,7 @@ def url(name: str, **ids: str) -> str:
 
 
 def text_of(response: Any) -> str:
-    return str(response.content.decode())
+    return str(response.content.decode().replace("<wbr>", ""))  # where an address may be broken
 
 
 def count_queries(client: Client, address: str) -> int:

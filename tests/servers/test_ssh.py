@@ -1,8 +1,10 @@
 """SSH against real servers, and against some that are not what they should be."""
 
+import contextlib
 import dataclasses
 import os
 import shlex
+import socket
 import subprocess
 import threading
 import time
@@ -12,12 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import paramiko
 import psutil
 import pytest
 from pytest_django import Settings
 
-from servers import connections, keys, ssh
+from servers import connections, docker, keys, ssh
+from servers.channels import Transport
 from servers.ssh import CommandFailed, HostKeyUnconfirmed, Refused, Target, Unreachable
+from tests.lab.daemons import wait_until
 from tests.lab.fixtures import NewServer
 from tests.lab.impostors import Dripping, Refusing, Silent, TcpImpostor
 from tests.lab.sshd import Server
@@ -160,6 +165,14 @@ def test_a_wrong_key_is_refused_for_good(server_one: Server) -> None:
     assert refusal.value.verdict.permanent
 
 
+def test_a_server_that_does_not_decide_has_refused_nobody(new_server: NewServer) -> None:
+    """It may ask a directory that does not answer; the key may be right."""
+    server = new_server(options=["AuthorizedKeysCommand /bin/sleep 30", "AuthorizedKeysCommandUser root"])
+    with pytest.raises(Unreachable) as problem:
+        say(target_of(server, private_key=STRANGER.private), "true")
+    assert problem.value.verdict.code == "ssh_undecided"
+
+
 def test_what_is_no_key_is_refused(server_one: Server) -> None:
     with pytest.raises(Refused):
         say(target_of(server_one, private_key="hunter2"), "true")
@@ -286,6 +299,87 @@ def test_of_too_many_connections_the_longest_idle_is_closed(
     assert (sign_ins(first), sign_ins(second)) == (2, 1)
 
 
+def test_an_idle_connection_sleeps_until_it_is_closed(server_one: Server) -> None:
+    assert say(target_of(server_one), "true") == (0, b"")
+    (listening,) = [thread for thread in threading.enumerate() if isinstance(thread, Transport)]
+    before = sleeps(listening)
+    time.sleep(1.5)
+    assert sleeps(listening) - before < 5
+    ssh.close_all()
+    listening.join(1)
+    assert not listening.is_alive()
+
+
+def sleeps(thread: threading.Thread) -> int:
+    """How often a thread of this process has gone to sleep by itself."""
+    status = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
+    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+
+def test_a_server_that_takes_fewer_sessions_says_so_once_the_time_is_up(new_server: NewServer) -> None:
+    target = target_of(new_server(options=["MaxSessions 1"]))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(say, target, "echo began; sleep 3")
+        wait_until(lambda: bool(connections._pool._kept), "the first to begin")
+        time.sleep(0.5)
+        with pytest.raises(Unreachable) as problem:
+            say(target, "true", deadline=1)
+        assert problem.value.verdict.code == "no_session"
+        assert say(target, "true") == (0, b"")  # with more time it waits for the first to end
+        assert first.result() == (0, b"began\n")
+
+
+def test_a_channel_that_does_not_open_in_time_ends_nothing_else(new_server: NewServer) -> None:
+    server = new_server()
+    target = target_of(server)
+    say(target, "true")
+    slow: list[paramiko.Transport] = []
+
+    def too_slow_once(transport: paramiko.Transport, end: float) -> paramiko.Channel:
+        if not slow:
+            slow.append(transport)
+            raise paramiko.SSHException("Timeout opening channel.")
+        return connections._open_session(transport, end)
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(say, target, "sleep 1; echo whole")
+        wait_until(lambda: any(kept.users for kept in connections._pool._kept.values()), "the other to begin")
+        with connections._pool.channel(target, end=time.monotonic() + 20, open_one=too_slow_once) as channel:
+            assert channel.get_transport() is not slow[0]
+        assert other.result() == (0, b"whole\n")
+    assert sign_ins(server) == 2
+    wait_until(lambda: not slow[0].is_alive(), "the slow one to be closed")
+
+
+def test_nothing_is_noted_of_channels_that_are_over_and_late_words_for_them_end_nothing(server_one: Server) -> None:
+    for _ in range(12):
+        assert say(target_of(server_one), "true") == (0, b"")
+    (transport,) = [thread for thread in threading.enumerate() if isinstance(thread, Transport)]
+    assert len(transport.channels_seen) == 0
+    with connections._pool.channel(target_of(server_one), end=time.monotonic() + 20) as channel:
+        channel.exec_command("sleep 0.3; echo late")
+        transport._channels.delete(channel.get_id())  # as if it were over, and its object gone
+        time.sleep(0.8)
+    assert say(target_of(server_one), "echo whole") == (0, b"whole\n")
+    assert transport.is_alive()
+
+
+def test_who_asks_for_something_on_a_channel_as_it_closes_is_woken(server_one: Server) -> None:
+    with connections._pool.channel(target_of(server_one), end=time.monotonic() + 20) as channel:
+        connections._close_channel(channel)
+        channel._event_pending()  # as a request does that has just found it open
+        connections._close_channel(channel)
+        with pytest.raises(paramiko.SSHException):
+            channel._wait_for_event()
+
+
+def test_a_connection_that_the_server_has_ended_already_rests(server_one: Server) -> None:
+    sock = socket.create_connection((server_one.host, server_one.port))
+    with contextlib.closing(Transport(sock)) as transport:
+        sock.close()
+        transport.rest()
+
+
 def test_failures_leave_no_thread_and_no_socket_behind(server_one: Server) -> None:
     def fail() -> None:
         with pytest.raises(Refused):
@@ -341,3 +435,16 @@ def test_a_frozen_server_does_not_hold_anybody_up(new_server: NewServer) -> None
     finally:
         for session in sessions:
             session.resume()
+
+
+def test_a_login_shell_that_never_comes_to_an_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker, "GREETING_SECONDS", 0.2)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"Welcome!\n")
+        with pytest.raises(CommandFailed) as problem:
+            docker._skip_greeting(ours)
+        theirs.sendall(f"{docker.DIAL_MARK}\nthe rest".encode())
+        docker._skip_greeting(ours)
+        assert (ours.recv(20), ours.gettimeout()) == (b"the rest", None)
+    assert problem.value.verdict.code == "deadline_passed"

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
+from psycopg.errors import AdminShutdown
 
 from organisations.models import Organisation
 from servers import processes, turns
@@ -35,6 +37,23 @@ def test_one_at_a_time(server: Server) -> None:
     assert turns.take(server.pk) is None
     assert turns.give_back(server.pk, word)
     assert turns.take(server.pk) not in {None, word}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_turn_that_was_taken_is_not_lost_with_the_answer_of_the_database(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter((OperationalError, None))
+    take_turn = turns._take
+
+    def answer_late(server_id: str, word: str) -> bool:
+        is_taken = take_turn(server_id, word)
+        if (trouble := next(answers)) is not None:
+            raise trouble from AdminShutdown()
+        return is_taken
+
+    monkeypatch.setattr(turns, "_take", answer_late)
+    assert turns.give_back(server.pk, take(server))
 
 
 def test_servers_do_not_wait_for_each_other(organisation: Organisation, server: Server) -> None:

@@ -136,6 +136,8 @@ ALL = {
     "ssh_unreachable": verdicts.ssh_unreachable(address="10.0.0.5:22", detail="connection refused"),
     "ssh_timeout": verdicts.ssh_timeout(address="10.0.0.5:22"),
     "ssh_silent": verdicts.ssh_silent(address="10.0.0.5:22"),
+    "ssh_undecided": verdicts.ssh_undecided(address="10.0.0.5:22"),
+    "no_session": verdicts.no_session(address="10.0.0.5:22"),
     "ssh_auth_refused": verdicts.ssh_auth_refused(user="deploy"),
     "host_key_unconfirmed": verdicts.host_key_unconfirmed(fingerprint="SHA256:abc"),
     "host_key_changed": verdicts.host_key_changed(pinned="SHA256:abc", seen="SHA256:def"),

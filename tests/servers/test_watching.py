@@ -1,10 +1,13 @@
 """Waiting for news of a run."""
 
+import datetime as dt
 import threading
 import time
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from organisations.models import Organisation
 from servers.models import Run, ServerTest
@@ -55,3 +58,12 @@ def test_news_end_the_waiting_at_once(organisation: Organisation) -> None:
     thread.join()
     assert (news.state, news.revision) == (Run.State.FAILED, 3)
     assert time.monotonic() - began < 5
+
+
+def test_what_goes_on_for_long_is_looked_at_rarely(organisation: Organisation) -> None:
+    """Each page that watches one asks again and again."""
+    began = timezone.now() - dt.timedelta(minutes=1)
+    test = make_test(make_server(organisation), Run.State.RUNNING, revision=2, started_at=began)
+    with CaptureQueriesContext(connection) as asked:
+        wait_for_change(test, 2, 1)
+    assert len(asked) < 8
