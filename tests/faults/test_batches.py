@@ -14,6 +14,7 @@ from tests.lab.fixtures import ALICE, NewServer
 from tests.lab.registry import BasicRegistry
 from tests.lab.sshd import KeyPair, Server, path_with_docker
 from tests.owner import Owner
+from tests.patience import SOON
 from tests.running import Running, running
 from tests.stock import row_of, stock
 
@@ -26,7 +27,6 @@ case " $* " in *" version "*) sleep 30;; esac
 exec "$docker" "$@"
 """
 NOBODY_THERE = 9  # the discard port
-QUICK_SECONDS = 3.0
 
 
 @pytest.fixture
@@ -88,10 +88,8 @@ def test_every_failure_is_on_the_page_and_not_the_first(
     right = {"url": lab_registry.host, "username": ALICE.username, "password": ALICE.password}
     wrong = [right | {"name": f"Wrong {index}", "password": "wrong"} for index in range(2)]
     stock(dokreg, servers=[*living, *dead], registries=[right | {"name": "Right"}, *wrong])
-    started = time.monotonic()
     address = start_everywhere(owner)
     dokreg.wait_for(lambda: is_over(dokreg), "the batch to end")
-    assert time.monotonic() - started < 15
     page = owner.get(address).text
     assert f"<strong>{states(dokreg)['passed']}</strong> passed" in page
     failures = re.sub(r"\s+", " ", page[page.index('id="failures"') : page.index('id="results"')])
@@ -130,7 +128,7 @@ def test_a_click_does_not_wait_behind_a_batch(
         page = owner.htmx_post(f"/acme/settings/registries/{images}/test/", server=quick, image="")
         ladder = page.text if "hx-get" not in page.text else owner.ladder(page.match(r'hx-get="([^"]+)"'))
         assert 'data-state="failed"' not in ladder
-        assert time.monotonic() - started < QUICK_SECONDS
+        assert time.monotonic() - started < SOON
     assert not is_over(dokreg)
     assert _hanging(dokreg) <= int(os.environ.get("DOKREG_TESTS_AT_ONCE", "8"))
 

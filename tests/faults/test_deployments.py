@@ -18,6 +18,7 @@ from tests.lab.slow_line import HeldLine
 from tests.lab.sshd import Server, path_with_docker
 from tests.lab.web import DEAF, answer_of, containers_on, push_web
 from tests.owner import Owner
+from tests.patience import SOON
 from tests.running import Running, running
 
 MEMORY = Path("/dev/shm")
@@ -205,7 +206,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_pull(shop: Shop, new_server
     assert containers_on(shop.engine) == {"web": "running"}
 
 
-def test_a_cancelled_pull_ends_within_two_seconds(shop: Shop) -> None:
+def test_a_cancelled_pull_ends_though_the_line_stands_still(shop: Shop) -> None:
     application = shop.make()
     shop.push_new()
     shop.line.hold(after=PADDING // 2)
@@ -218,7 +219,7 @@ def test_a_cancelled_pull_ends_within_two_seconds(shop: Shop) -> None:
     )
     wait_until_over(shop.dokreg, 1, deployment)
     assert shop.state_of(deployment) == "cancelled"
-    assert time.monotonic() - asked_at < 2.5
+    assert time.monotonic() - asked_at < SOON
     assert containers_on(shop.engine) == {}
 
 

@@ -15,6 +15,7 @@ from tests.running import moment
 
 pytestmark = pytest.mark.once
 SWEEP_TESTS = "servers.tasks.sweep_server_tests"
+LONG = 7.0  # seconds; a little less than after which a server that says nothing is given up
 TEMPORARY_FAILURE = 75  # the exit status of a worker that had to let something go
 
 
@@ -54,11 +55,10 @@ def test_all_workers_are_replaced_one_by_one_under_load(cluster: Cluster, nowher
 
 
 def test_a_drained_worker_ends_what_it_has_and_takes_nothing_new(cluster: Cluster, nowhere: NoSsh) -> None:
-    before, after = Servers(cluster, nowhere, "BEFORE", 20), Servers(cluster, nowhere, "AFTER", 20)
+    after = Servers(cluster, nowhere, "AFTER", 20)
     clicks = Clicks(cluster)
-    with nowhere.keeping(3.0):
-        clicks.press(before.ids)
-        cluster.until(lambda: before.states()["running"] == 20, "all to be at it")
+    with nowhere.keeping(LONG):
+        before = Servers.all_at_it(cluster, nowhere, clicks, "BEFORE", 20)
         drained = cluster.workers[0]
         drained.signal(SIGTERM)
         cluster.until(lambda: not cluster.takes_tasks(drained.name), "it to take nothing any more")
@@ -72,13 +72,11 @@ def test_a_drained_worker_ends_what_it_has_and_takes_nothing_new(cluster: Cluste
 
 
 def test_what_a_killed_worker_had_is_lost_and_can_be_run_again(cluster: Cluster, nowhere: NoSsh) -> None:
-    servers = Servers(cluster, nowhere, "KILLED", 20)
     here = next(worker for worker in cluster.workers if worker.name.endswith("@here"))
     elsewhere = next(worker for worker in cluster.workers if not worker.name.endswith("@here"))
     clicks = Clicks(cluster)
-    with nowhere.keeping(3.0):
-        clicks.press(servers.ids)
-        cluster.until(lambda: servers.states()["running"] == 20, "all to be at it")
+    with nowhere.keeping(LONG):
+        servers = Servers.all_at_it(cluster, nowhere, clicks, "KILLED", 20)
         here.kill()
         elsewhere.kill()
     cluster.until(lambda: servers.states()["running"] < 20, "the others to end")
@@ -98,16 +96,14 @@ def test_what_a_killed_worker_had_is_lost_and_can_be_run_again(cluster: Cluster,
 
 
 def test_a_worker_whose_time_is_up_lets_go_of_what_it_has(cluster: Cluster, nowhere: NoSsh) -> None:
-    servers = Servers(cluster, nowhere, "SLOW", 20)
     hasty = cluster.add_worker(machine="hasty", DOKREG_DRAIN_SECONDS="1")
     cluster.wait_for_worker(hasty)
-    with nowhere.keeping(6.0):
-        Clicks(cluster).press(servers.ids)
-        cluster.until(lambda: servers.states()["running"] == 20, "all to be at it")
+    with nowhere.keeping(LONG):
+        servers = Servers.all_at_it(cluster, nowhere, Clicks(cluster), "SLOW", 20)
         hasty.signal(SIGTERM)
         assert hasty.process.wait(30) == TEMPORARY_FAILURE
         cluster.send(SWEEP_TESTS)
-        cluster.until(lambda: servers.states()["lost"] > 0, "the sweep to notice", seconds=10)
+        cluster.until(lambda: servers.states()["lost"] > 0, "the sweep to notice")
     servers.wait_until_over()
     count = servers.count()
     assert count == Count(asked=20, done=20 - count.lost, lost=count.lost, doubled=0)

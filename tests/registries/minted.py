@@ -62,7 +62,7 @@ class Case:
 
 
 def near(one: dt.datetime, other: dt.datetime) -> bool:
-    return abs(one - other) < dt.timedelta(seconds=3)
+    return abs(one - other) < dt.timedelta(minutes=1)
 
 
 def judge(words: str, rows: Any, *, status: int = 400) -> Verdict:

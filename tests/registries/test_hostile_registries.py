@@ -32,6 +32,7 @@ from tests.lab.impostors import (
     too_many_requests,
 )
 from tests.lab.registry import TlsRegistry
+from tests.patience import SOON
 from tests.registries.asking import Counting, access, code_of, refusal
 from tests.registries.conftest import Trusting
 
@@ -236,12 +237,12 @@ class Babbling(TcpImpostor):
 )
 def test_nobody_is_held_up(host: Host, impostor: type[TcpImpostor], code: str) -> None:
     began = time.monotonic()
-    seconds = 1 if code == "registry_timeout" else 10
+    seconds = 2 if code == "registry_timeout" else 60
     with impostor() as peer:
         at = access(peer.host, host=host)
         refused = refusal(registry_api.list_tags, access=at, repository="acme/web", seconds=seconds)
     assert refused.verdict.code == code
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SOON
 
 
 # Where credentials go

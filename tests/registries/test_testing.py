@@ -32,6 +32,7 @@ from tests.lab.impostors import (
 from tests.lab.registry import BasicRegistry, BearerRegistry, Registry, TlsRegistry
 from tests.lab.sshd import path_with_docker, talkative
 from tests.lab.watch import SHARED_FOLDERS, files_with, new_files, watching
+from tests.patience import SOON
 from tests.registries.rows import lab_server, make_registry, run_test, states
 
 PASSED = {"ssh": "passed", "cli": "passed", "daemon": "passed", "login": "passed"}
@@ -62,7 +63,7 @@ def _nothing_is_left_on_the_server(db: None) -> Iterator[None]:
 def assert_nothing_is_left() -> None:
     """However a test ends, the folders of its runs are gone, at the latest when Docker there has given up."""
     runs = list(RegistryTest.objects.values_list("pk", flat=True))
-    end = time.monotonic() + 15
+    end = time.monotonic() + 60
     while left := [path for run in runs for path in Path("/dev/shm").glob(f"dokreg.{run}.*")]:
         assert time.monotonic() < end, left
         time.sleep(0.1)
@@ -253,7 +254,7 @@ def test_ssh_that_accepts_and_says_nothing_is_given_up(
     test = run_test(credentials("r.example"), server=row, by=alice)
     mute.stop()
     assert test.verdict == "ssh_silent"
-    assert time.monotonic() - started < ssh.CONNECT_SECONDS + 2
+    assert time.monotonic() - started < ssh.CONNECT_SECONDS + SOON
 
 
 def test_docker_missing(organisation: Organisation, alice: User, server_without_docker: sshd.Server) -> None:

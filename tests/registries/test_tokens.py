@@ -81,7 +81,7 @@ def test_the_next_one_is_due_at_four_fifths_of_its_life_or_a_little_earlier(regi
     assert registry.token_expires_at
     assert registry.refresh_due_at
     life = registry.token_expires_at - registry.token_issued_at
-    assert abs(life - TWELVE_HOURS) < dt.timedelta(seconds=3)
+    assert abs(life - TWELVE_HOURS) < dt.timedelta(minutes=1)
     assert 0.72 * life <= registry.refresh_due_at - registry.token_issued_at <= 0.8 * life
 
 
@@ -327,7 +327,7 @@ def test_a_clock_that_is_off_changes_nothing_about_when_it_is_due(registry: Regi
     with aws.having(clock_offset=minutes * 60, checks_clock=False):
         refresh(registry)
     assert registry.token_expires_at
-    assert abs(registry.token_expires_at - timezone.now() - TWELVE_HOURS) < dt.timedelta(seconds=3)
+    assert abs(registry.token_expires_at - timezone.now() - TWELVE_HOURS) < dt.timedelta(minutes=1)
 
 
 def test_a_token_minted_with_credentials_that_were_changed_meanwhile_is_thrown_away(

@@ -18,6 +18,7 @@ from tests.lab.engine import Engine
 from tests.lab.fixtures import ALICE, BOB, NewFolder, NewServer
 from tests.lab.registry import BasicRegistry, BearerRegistry, WideRegistry
 from tests.lab.watch import SHARED_FOLDERS, files_with, new_files, watching
+from tests.patience import SOON
 from tests.registries.rows import lab_server
 from tests.servers.place import ALL_PASSED, OTHER, Place, entry_of, new_place
 from tests.servers.rows import make_key
@@ -122,7 +123,7 @@ def test_everything_together_has_one_deadline(
     with pytest.raises(ssh.CommandFailed) as problem:
         getattr(place, work)(bearer_registry.host)
     assert problem.value.verdict.code == "deadline_passed"
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 3 + SOON
 
 
 def test_thirty_at_once_are_all_kept(
@@ -151,9 +152,7 @@ def test_twenty_in_a_row_with_sshds_own_limits(
 ) -> None:
     place = new_place(organisation, new_server(engine_one, max_startups=None))
     hosts = wide_registry.hosts(20)
-    began = time.monotonic()
     assert [place.keep(host) for host in hosts] == [ALL_PASSED] * 20
-    assert time.monotonic() - began < 30
     assert sorted(place.config["auths"]) == sorted(hosts)
 
 

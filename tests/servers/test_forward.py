@@ -25,6 +25,7 @@ from tests.lab.daemons import wait_until
 from tests.lab.fixtures import NewServer
 from tests.lab.impostors import Refusing, Silent, TcpImpostor
 from tests.lab.sshd import Server
+from tests.patience import SOON
 
 PLACE = "web-1"
 
@@ -46,9 +47,8 @@ class Deaf(TcpImpostor):
 
 
 @pytest.fixture(autouse=True)
-def _loopback(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _loopback(settings: Settings) -> Iterator[None]:
     settings.DOKREG_ALLOW_LOOPBACK = True
-    monkeypatch.setattr(ssh, "CONNECT_SECONDS", 3)
     yield
     ssh.close_all()
 
@@ -82,7 +82,7 @@ def left_open() -> tuple[int, int]:
 
 
 def wait_until_closed(before: tuple[int, int]) -> None:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while any(now > then for now, then in zip(left_open(), before, strict=True)):
         assert time.monotonic() < end, (left_open(), before, [thread.name for thread in threading.enumerate()])
         time.sleep(0.02)
@@ -104,7 +104,7 @@ def test_many_at_once_share_one_connection_and_one_does_not_hear_another(new_ser
 
 
 def test_the_server_resolves_the_name(target: Target) -> None:
-    with Echo() as peer, ssh.forward(target, "localhost", peer.port, deadline=5) as sock:
+    with Echo() as peer, ssh.forward(target, "localhost", peer.port, deadline=20) as sock:
         sock.sendall(b"x")
         assert sock.recv(1) == b"x"
 
@@ -147,7 +147,7 @@ def test_refusals_at_once_reach_whoever_they_are_for(target: Target) -> None:
     with Refusing() as closed, ThreadPoolExecutor(8) as pool:
         hosts = list(codes) * 10
         assert list(pool.map(ask, hosts)) == [codes[host] for host in hosts]
-        assert ssh.run(target, "true", stdin=b"", deadline=5, on_output=lambda _chunk: None) == 0
+        assert ssh.run(target, "true", stdin=b"", deadline=20, on_output=lambda _chunk: None) == 0
 
 
 class Full(Refusing):
@@ -174,8 +174,8 @@ def test_an_address_that_does_not_answer(target: Target) -> None:
     with Full() as peer, pytest.raises(Unreachable) as problem:
         ssh.forward(target, peer.address, peer.port, deadline=1, place=PLACE).__enter__()
     assert problem.value.verdict.code == "registry_timeout"
-    assert time.monotonic() - began < 4
-    assert ssh.run(target, "true", stdin=b"", deadline=5, on_output=lambda _chunk: None) == 0
+    assert time.monotonic() - began < SOON
+    assert ssh.run(target, "true", stdin=b"", deadline=20, on_output=lambda _chunk: None) == 0
 
 
 def test_what_is_connected_too_late_is_closed(target: Target) -> None:
@@ -185,16 +185,16 @@ def test_what_is_connected_too_late_is_closed(target: Target) -> None:
             ssh.forward(target, peer.address, peer.port, deadline=1, place=PLACE).__enter__()
         ours = {one.getsockname() for one in peer._waiting}
         assert peer._listener is not None
-        peer._listener.settimeout(10)
+        peer._listener.settimeout(30)
         while True:
             late, address = peer._listener.accept()
             with late:
                 if address in ours:
                     continue
-                late.settimeout(5)
+                late.settimeout(30)
                 assert late.recv(1) == b""
                 break
-    assert ssh.run(target, "true", stdin=b"", deadline=5, on_output=lambda _chunk: None) == 0
+    assert ssh.run(target, "true", stdin=b"", deadline=20, on_output=lambda _chunk: None) == 0
 
 
 def test_a_peer_that_says_nothing_is_left_at_the_deadline(target: Target) -> None:
@@ -202,7 +202,7 @@ def test_a_peer_that_says_nothing_is_left_at_the_deadline(target: Target) -> Non
     with Silent() as peer, ssh.forward(target, peer.address, peer.port, deadline=1) as sock:
         sock.settimeout(None)
         assert sock.recv(1) == b""
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < SOON
 
 
 def test_a_peer_that_takes_nothing_is_left_at_the_deadline(target: Target) -> None:
@@ -211,7 +211,7 @@ def test_a_peer_that_takes_nothing_is_left_at_the_deadline(target: Target) -> No
         sock.settimeout(None)
         with pytest.raises(OSError, match=r"pipe|reset"):
             sock.sendall(b"x" * 50_000_000)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < SOON
 
 
 def test_a_connection_that_is_cut_ends_the_socket(new_server: NewServer) -> None:
@@ -299,7 +299,7 @@ def test_a_wrong_key_is_refused_as_for_a_command(target: Target) -> None:
 
 
 def test_the_own_host_connects_to_what_may_be_reached() -> None:
-    with Echo() as peer, OwnHost().connect(peer.address, peer.port, deadline=5) as sock:
+    with Echo() as peer, OwnHost().connect(peer.address, peer.port, deadline=20) as sock:
         sock.sendall(b"x")
         assert sock.recv(1) == b"x"
 
@@ -309,7 +309,7 @@ def test_the_own_host_leaves_a_silent_peer_at_the_deadline() -> None:
     with Silent() as peer, OwnHost().connect(peer.address, peer.port, deadline=1) as sock:
         sock.settimeout(None)
         assert sock.recv(1) == b""
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < SOON
 
 
 @pytest.mark.parametrize(
@@ -325,14 +325,14 @@ def test_the_own_host_refuses_what_the_settings_forbid(
 ) -> None:
     for name, value in changed.items():
         setattr(settings, name, value)
-    with pytest.raises(Refused) as refusal, OwnHost().connect(host, 443, deadline=5):
+    with pytest.raises(Refused) as refusal, OwnHost().connect(host, 443, deadline=20):
         pass
     assert refusal.value.verdict.code == code
 
 
 @pytest.mark.parametrize(("host", "code"), [("nowhere.invalid", "host_not_found"), ("127.0.0.1", "connection_refused")])
 def test_the_own_host_says_why_it_cannot_connect(host: str, code: str) -> None:
-    with Refusing() as closed, pytest.raises(Unreachable) as problem, OwnHost().connect(host, closed.port, deadline=5):
+    with Refusing() as closed, pytest.raises(Unreachable) as problem, OwnHost().connect(host, closed.port, deadline=20):
         pass
     assert problem.value.verdict.code == code
 
@@ -343,4 +343,4 @@ def test_ways_to_elsewhere_take_no_session_s_place(target: Target, monkeypatch: 
     with Echo() as echo, contextlib.ExitStack() as ways:
         for _ in range(3):
             ways.enter_context(ssh.forward(target, echo.address, echo.port, deadline=20))
-        assert ssh.run(target, "true", stdin=b"", deadline=5, on_output=lambda _: None) == 0
+        assert ssh.run(target, "true", stdin=b"", deadline=20, on_output=lambda _: None) == 0

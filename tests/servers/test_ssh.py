@@ -26,15 +26,14 @@ from tests.lab.daemons import wait_until
 from tests.lab.fixtures import NewServer
 from tests.lab.impostors import Dripping, Refusing, Silent, TcpImpostor
 from tests.lab.sshd import Server
+from tests.patience import SOON
 
 STRANGER = keys.generate()
-QUICKLY = 6.0
 
 
 @pytest.fixture(autouse=True)
-def loopback_with_little_patience(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _loopback(settings: Settings) -> Iterator[None]:
     settings.DOKREG_ALLOW_LOOPBACK = True
-    monkeypatch.setattr(ssh, "CONNECT_SECONDS", 3)
     yield
     ssh.close_all()
 
@@ -63,7 +62,7 @@ def hang_up(server: Server) -> None:
     sessions = psutil.Process(server.pid).children(recursive=True)
     for session in sessions:
         session.kill()
-    psutil.wait_procs(sessions, timeout=5)
+    psutil.wait_procs(sessions, timeout=30)
 
 
 # What works
@@ -123,19 +122,20 @@ def test_a_kept_connection_does_not_serve_somebody_with_another_pin(server_one: 
 
 @pytest.mark.parametrize("impostor", [Silent, Dripping])
 @pytest.mark.parametrize("pinned", [STRANGER.public, ""], ids=["pinned", "first contact"])
-def test_a_server_that_says_nothing_useful_is_left_in_time(impostor: type[TcpImpostor], pinned: str) -> None:
+def test_a_server_that_says_nothing_useful_is_left_in_time(
+    impostor: type[TcpImpostor], pinned: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "CONNECT_SECONDS", 2)
     began = time.monotonic()
     with impostor() as server, pytest.raises(Unreachable) as problem:
         say(target_of(server, host_key=pinned), "true")
     assert problem.value.verdict.code == "ssh_silent"
-    assert time.monotonic() - began < QUICKLY
+    assert time.monotonic() - began < SOON
 
 
-def test_a_closed_port_is_unreachable_at_once() -> None:
-    began = time.monotonic()
+def test_a_closed_port_is_unreachable() -> None:
     with Refusing() as server, pytest.raises(Unreachable, match="refused"):
         say(target_of(server), "true")
-    assert time.monotonic() - began < 1
 
 
 def test_a_name_that_does_not_exist_is_unreachable() -> None:
@@ -306,7 +306,7 @@ def test_an_idle_connection_sleeps_until_it_is_closed(server_one: Server) -> Non
     time.sleep(1.5)
     assert sleeps(listening) - before < 5
     ssh.close_all()
-    listening.join(1)
+    listening.join(SOON)
     assert not listening.is_alive()
 
 
@@ -390,9 +390,9 @@ def test_failures_leave_no_thread_and_no_socket_behind(server_one: Server) -> No
     threads, files = threading.active_count(), len(os.listdir("/proc/self/fd"))
     for _ in range(5):
         fail()
-    time.sleep(0.3)
-    assert threading.active_count() <= threads
-    assert len(os.listdir("/proc/self/fd")) <= files
+    wait_until(
+        lambda: threading.active_count() <= threads and len(os.listdir("/proc/self/fd")) <= files, "all to be closed"
+    )
 
 
 # Limits
@@ -417,7 +417,7 @@ def test_a_command_ends_at_its_deadline(server_one: Server) -> None:
     with pytest.raises(CommandFailed) as problem:
         say(target_of(server_one), "sleep 30", deadline=1)
     assert problem.value.verdict.code == "deadline_passed"
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < SOON
     assert say(target_of(server_one), "echo still there") == (0, b"still there\n")
 
 
@@ -431,7 +431,7 @@ def test_a_frozen_server_does_not_hold_anybody_up(new_server: NewServer) -> None
     try:
         with pytest.raises(ssh.SSHProblem):
             say(target_of(server), "true", deadline=2)
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < SOON
     finally:
         for session in sessions:
             session.resume()
