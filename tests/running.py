@@ -28,7 +28,7 @@ from tests.forking import Forking
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 90.0
-STOP_SECONDS = 30.0
+STOP_SECONDS = 60.0
 
 
 def free_port() -> int:
@@ -135,7 +135,7 @@ class Running:
         """A new connection to its database."""
         if self.database_url:
             return psycopg.connect(self.database_url, options="-c timezone=UTC")
-        return sqlite3.connect(self.data / "dokreg.sqlite3", timeout=20)
+        return sqlite3.connect(self.data / "dokreg.sqlite3", timeout=60)
 
     def _spelt(self, statement: str) -> str:
         """SQLite's statement as this database wants it."""
@@ -157,7 +157,7 @@ class Running:
     def takes_tasks(self, worker: str) -> bool:
         """Whether the worker of this name answers, which it does once it takes tasks as well."""
         with self._celery() as beside:
-            return bool(beside.control.ping(destination=[worker], timeout=1))
+            return bool(beside.control.ping(destination=[worker], timeout=5))
 
     def _celery(self) -> Celery:
         return Celery("beside", broker=self.broker_url, set_as_current=False)

@@ -55,7 +55,7 @@ class Visitor:
         self.get("/sign-in/")
         return self.post("/sign-in/", username=username, password=password)
 
-    def ladder(self, path: str, seconds: float = 60) -> str:
+    def ladder(self, path: str, seconds: float = 120) -> str:
         """The ladder of a test once it is over; its address is what the running one polls."""
         end = time.monotonic() + seconds
         page = self.get(path, htmx=True)
@@ -67,7 +67,7 @@ class Visitor:
                 path = page.match(r'hx-get="([^"]+)"') if "hx-get" in page.text else path
         return page.text
 
-    def wait_until(self, path: str, words: str, *, without: str = "", seconds: float = 30) -> Page:
+    def wait_until(self, path: str, words: str, *, without: str = "", seconds: float = 90) -> Page:
         """The page once it has the words, and no longer what it is to be without."""
         end = time.monotonic() + seconds
         while words not in (page := self.get(path)).text or (without and without in page.text):
@@ -81,7 +81,7 @@ class Visitor:
         headers = {"Referer": self.url, "Accept-Encoding": "identity"} | ({"HX-Request": "true"} if htmx else {})
         request = urllib.request.Request(address, data=data, headers=headers)
         try:
-            with self._opener.open(request, timeout=60) as answer:
+            with self._opener.open(request, timeout=120) as answer:
                 page = Page(answer.status, answer.url, answer.read().decode(), dict(answer.headers))
         except urllib.error.HTTPError as error:
             page = Page(error.code, error.url or address, error.read().decode(), dict(error.headers))

@@ -35,7 +35,7 @@ FLAGS = [
 ]
 DESKTOP: ViewportSize = {"width": 1280, "height": 860}
 PHONE: ViewportSize = {"width": 360, "height": 740}
-WAIT_MILLISECONDS = 20_000  # the machine may be busy; nothing waits longer than it has to
+WAIT_MILLISECONDS = 60_000  # the machine may be busy; nothing waits longer than it has to
 FORM_WITH_ERRORS = 422
 # What htmx says of a request that was under way when the page was left; a request that fails is told of by other words.
 LEFT_BEHIND = ("htmx:sendAbort", "htmx:afterRequest")

@@ -71,7 +71,7 @@ def shell(code: str, url: str, data: Path, **variables: str) -> list[str]:
         env={"DATABASE_URL": url, "DOKREG_DATA": str(data), **keys, **variables},
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=180,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

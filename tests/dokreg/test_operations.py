@@ -193,7 +193,7 @@ def refused(dokreg: Running) -> Any:
         env=dokreg.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 1, done.stderr
     return json.loads(done.stdout)

@@ -19,6 +19,7 @@ from dokreg.management.commands.prepare import LOCK
 from dokreg.static_files import StaticFiles
 from tests.lab.daemons import wait_until
 from tests.lab.postgres import Postgres
+from tests.patience import SOON
 from tests.running import ROOT
 
 pytestmark = pytest.mark.once  # each of these has a database of its own, of either kind
@@ -133,7 +134,7 @@ def test_a_container_that_is_told_to_end_while_it_waits_ends_at_once(tmp_path: P
             (inside,) = children_once_there(outside.pid)
             children_once_there(inside.pid)
             inside.terminate()
-            assert outside.wait(10) == 128 + signal.SIGTERM
+            assert outside.wait(SOON) == 128 + signal.SIGTERM
 
 
 def children_once_there(pid: int) -> list[psutil.Process]:

@@ -31,7 +31,7 @@ def refused(started: Running) -> str:
         env=started.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 1
     return done.stdout + done.stderr

@@ -19,7 +19,7 @@ class LabError(Exception):
     """A part of the lab did not do what it was started for."""
 
 
-def wait_until(ready: Callable[[], bool], what: str, *, seconds: float = 30, log: Path | None = None) -> None:
+def wait_until(ready: Callable[[], bool], what: str, *, seconds: float = 90, log: Path | None = None) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:

@@ -95,7 +95,7 @@ class Engine(Daemon):
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
         )
         if check and result.returncode:
             raise LabError(f"docker {' '.join(arguments)}: {result.stderr.strip()}")

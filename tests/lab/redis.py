@@ -63,4 +63,4 @@ class Redis(Daemon):
             return False
 
     def client(self, number: int = 0) -> redis.Redis:
-        return redis.Redis(port=self.port, db=number, socket_timeout=5)
+        return redis.Redis(port=self.port, db=number, socket_timeout=30)

@@ -38,12 +38,12 @@ def push_web(
     return next(text for text in digests if text.startswith(f"{repository}@")).rpartition("@")[2]
 
 
-def answer_of(port: int, *, seconds: float = 3) -> str:
+def answer_of(port: int, *, seconds: float = 20) -> str:
     """What answers on the port; "" if nothing does in that time."""
     end = time.monotonic() + seconds
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/marker", timeout=1) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/marker", timeout=5) as answer:
                 return str(answer.read().decode())
         except (urllib.error.URLError, OSError):
             if time.monotonic() > end:

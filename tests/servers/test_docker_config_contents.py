@@ -203,13 +203,23 @@ def test_a_helper_that_does_not_run_or_end_is_asked_once(
     assert asked.read_text() == "list\n"
 
 
+SLOW_FROM_THE_SECOND_ON = """
+import os, sys, time
+if "get" in sys.argv:
+    if os.path.exists("{asked}"):
+        time.sleep(5)
+    open("{asked}", "w").close()
+"""
+
+
 def test_a_helper_that_takes_its_time_is_not_asked_for_everything(
-    helped: PlaceWithHelper, monkeypatch: pytest.MonkeyPatch
+    helped: PlaceWithHelper, new_folder: NewFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("servers.docker_config.ASKING_SECONDS", 1.0)
+    monkeypatch.setattr("servers.docker_config.ASKING_SECONDS", 4.0)
     hosts = [f"{number:02}.example" for number in range(30)]
     helped.store.write_text(json.dumps({key: ["a", "p"] for key in hosts}))
-    helped.replace(helped.program.read_text().replace("import json", "import time; time.sleep(0.2)\nimport json"))
+    slow = SLOW_FROM_THE_SECOND_ON.format(asked=new_folder() / "asked")
+    helped.replace(helped.program.read_text().replace("import json", f"{slow}\nimport json"))
     found = read_logins(helped.host)
     assert [login.registry for login in found] == hosts
     assert (found[0].password, found[-1].password) == ("p", "")
