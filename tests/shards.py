@@ -68,6 +68,23 @@ class Job:
         return f"{self.backend}: {' '.join(self.paths)}"
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended: its exit status, and what it printed."""
+
+    job: Job
+    status: int
+    text: str
+
+    @property
+    def failures(self) -> str:
+        """The line of each test that failed, to be read last: the logs of all jobs are long."""
+        if not self.status:
+            return ""
+        lines = [line for line in self.text.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+        return "\n".join([f"Failed with {self.job} (exit status {self.status}):", *lines, ""])
+
+
 def main(arguments: list[str]) -> int:
     """The exit status for all of them: the worst."""
     folder = Path(tempfile.mkdtemp(prefix="dokreg-tests-", dir="/var/tmp"))
@@ -81,7 +98,9 @@ def main(arguments: list[str]) -> int:
             sys.stdout.write("Test processes side by side need root and namespaces; here they run in turn.\n")
         with ThreadPoolExecutor(at_once) as pool:
             runs = [pool.submit(_run, job, folder / str(number), arguments) for number, job in enumerate(_jobs())]
-            return max(run.result() for run in as_completed(runs))
+            outcomes = [run.result() for run in as_completed(runs)]
+        sys.stdout.write("".join(outcome.failures for outcome in outcomes))
+        return max(outcome.status for outcome in outcomes)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(ready, ignore_errors=True)
@@ -105,7 +124,7 @@ def _paths(names: list[str]) -> list[str]:
     return [f"tests/{name}" for name in names]
 
 
-def _run(job: Job, own: Path, arguments: list[str]) -> int:
+def _run(job: Job, own: Path, arguments: list[str]) -> Outcome:
     own.mkdir(mode=0o755)
     log = own / "log"
     command = job.command(arguments)
@@ -120,7 +139,7 @@ def _run(job: Job, own: Path, arguments: list[str]) -> int:
     text = log.read_text(errors="replace")
     sys.stdout.write(f"{text}\n=== {job}: {took:.0f} s, of which the processor {busy:.0f} s ===\n")
     sys.stdout.flush()
-    return abs(process.returncode)
+    return Outcome(job, abs(process.returncode), text)
 
 
 def _can_have_namespaces() -> bool:
