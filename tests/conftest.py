@@ -4,6 +4,7 @@ import contextlib
 import gc
 import sqlite3
 
+import hypothesis
 import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
@@ -14,6 +15,10 @@ from dokreg import health
 from dokreg.checks import plant_canary
 from dokreg.models import KeyCanary
 from tests import beside, prepared
+
+# How long an example takes is no finding: the machine is busy, and stands still now and then.
+hypothesis.settings.register_profile("dokreg", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("dokreg")
 
 pytest_plugins = [
     "tests.people",

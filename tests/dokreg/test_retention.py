@@ -163,7 +163,7 @@ def test_logs_go_before_their_deployments(application: Application) -> None:
     assert [logs[row.pk] for row in (old, serving, young)] == ["", serving.log, young.log]
 
 
-@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(
         st.tuples(
