@@ -83,8 +83,20 @@ def test_a_redis_that_takes_nothing_loses_no_click(
 
 def crash(postgres: Postgres) -> None:
     """A backend is killed: the server ends all others and recovers."""
-    backends = psutil.Process(postgres.pid).children()
-    next(one for one in backends if " idle" in " ".join(one.cmdline())).kill()
+    while not (idle := idle_backends(postgres)):
+        time.sleep(0.01)
+    idle[0].kill()
+
+
+def idle_backends(postgres: Postgres) -> list[psutil.Process]:
+    return [one for one in psutil.Process(postgres.pid).children() if " idle" in title_of(one)]
+
+
+def title_of(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it has ended meanwhile
+        return ""
 
 
 def restart(postgres: Postgres) -> None:
