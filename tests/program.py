@@ -47,7 +47,7 @@ class Program:
         return Reply(status, json.loads(content or "null"))
 
     def _send(self, method: str, path: str, body: str | None) -> tuple[int, bytes]:
-        """The server may close a connection at the very moment it is used again, so only GET does."""
+        """The server may close an idle connection as it is used again: only what may be sent twice uses one."""
         if method != "GET":
             self._connection.close()  # and opens anew by itself
         try:
