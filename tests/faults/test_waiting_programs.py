@@ -77,6 +77,7 @@ def test_hanging_tests_starve_nobody(
             one.join()
     assert max(times) < SOON
     assert {one.status for one in given_up} == {400}
+    assert all("did not answer" in one.message or "no SSH" in one.message for one in given_up), given_up[0].message
     assert {one.status for one in hanging} <= {200, 400}  # by then Docker may have been given up
 
 
@@ -86,11 +87,11 @@ class Hanging(threading.Thread):
     def __init__(self, dokreg: Running, key: str, registry: str, server: str) -> None:
         super().__init__()
         self.program, self.registry, self.server = Program(dokreg, key), registry, server
-        self.status = 0
+        self.status, self.message = 0, ""
 
     def run(self) -> None:
         reply = self.program.post("registry.testRegistryById", registryId=self.registry, serverId=self.server)
-        self.status = reply.status
+        self.status, self.message = reply.status, str(reply.value)
 
 
 def in_state(dokreg: Running, state: str) -> int:
